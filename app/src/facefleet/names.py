@@ -1,0 +1,122 @@
+"""A face's name as MQTT topic and as object key (they are the same), and receipts on the wire.
+
+Pure functions: no clock, no network.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+_LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"  # a DNS label: also fits Kubernetes and S3
+_LABEL_RE = re.compile(_LABEL)
+_FACE_RE = re.compile(
+    rf"faces/(?P<device>{_LABEL})/(?P<camera>{_LABEL})/(?P<time>\d{{4}}/\d\d/\d\d/\d{{6}}\.\d{{6}})"
+    r"-(?P<epoch>[0-9a-f]{8})-(?P<seq>[1-9]\d{0,17})-(?P<tag>[0-9a-f]{8})\.jpg"
+)
+_TIME = "%Y/%m/%d/%H%M%S.%f"
+
+FACES = "faces/#"
+HELLO = "receipts/hello"
+"""Said by a forwarder or a processor that has (re)connected: send what is unconfirmed again."""
+
+
+def is_label(text: str) -> bool:
+    """Whether `text` can name a device or a camera: a-z, 0-9 and inner hyphens, at most 63."""
+    return _LABEL_RE.fullmatch(text) is not None
+
+
+def content_tag(jpeg: bytes) -> str:
+    """The first 8 hex digits of the content's SHA-256."""
+    return hashlib.sha256(jpeg).hexdigest()[:8]
+
+
+@dataclass(frozen=True, slots=True)
+class FaceName:
+    """Where, when and which: everything the name of a face says."""
+
+    device: str
+    camera: str
+    captured: datetime  # UTC
+    epoch: str  # names an outbox: 8 hex digits, random
+    seq: int  # counts in the outbox from 1, without gaps
+    tag: str  # see content_tag
+
+    def __str__(self) -> str:
+        """The topic, which is the object's key."""
+        return (
+            f"faces/{self.device}/{self.camera}/{self.captured:{_TIME}}"
+            f"-{self.epoch}-{self.seq}-{self.tag}.jpg"
+        )
+
+    @classmethod
+    def parse(cls, topic: str) -> "FaceName | None":
+        """The name that `topic` spells, or None where it is not a face's."""
+        match = _FACE_RE.fullmatch(topic)
+        if match is None:
+            return None
+        try:
+            captured = datetime.strptime(match["time"], _TIME).replace(tzinfo=UTC)
+        except ValueError:  # the 31st of February
+            return None
+        return cls(
+            match["device"],
+            match["camera"],
+            captured,
+            match["epoch"],
+            int(match["seq"]),
+            match["tag"],
+        )
+
+
+def camera_prefix(device: str, camera: str) -> str:
+    """The part of the key that all faces of one camera share."""
+    return f"faces/{device}/{camera}/"
+
+
+def receipts_topic(device: str, camera: str) -> str:
+    return f"receipts/{device}/{camera}"
+
+
+def status_topic(device: str, *what: str) -> str:
+    return "/".join(("status", device, *what))
+
+
+@dataclass(slots=True)
+class Receipt:
+    """What became of some faces of one outbox, by (seq, tag)."""
+
+    epoch: str
+    stored: list[tuple[int, str]] = field(default_factory=list)
+    quarantined: list[tuple[int, str, str]] = field(default_factory=list)  # and the reason
+    refused: list[tuple[int, str, str]] = field(default_factory=list)  # and the reason
+
+    def __len__(self) -> int:
+        return len(self.stored) + len(self.quarantined) + len(self.refused)
+
+    def encode(self) -> bytes:
+        body = {"epoch": self.epoch, "stored": self.stored}
+        for verdict in ("quarantined", "refused"):
+            if rows := getattr(self, verdict):
+                body[verdict] = rows
+        return json.dumps(body, separators=(",", ":")).encode()
+
+    @classmethod
+    def decode(cls, payload: bytes) -> "Receipt | None":
+        """The receipt, or None where the payload is not one (anybody may publish anything)."""
+        try:
+            body = json.loads(payload)
+            return cls(
+                epoch=str(body["epoch"]),
+                stored=[(int(seq), str(tag)) for seq, tag in body.get("stored", ())],
+                quarantined=_with_reason(body.get("quarantined", ())),
+                refused=_with_reason(body.get("refused", ())),
+            )
+        except (ValueError, TypeError, KeyError, AttributeError):
+            return None
+
+
+def _with_reason(rows: Iterable) -> list[tuple[int, str, str]]:
+    return [(int(seq), str(tag), str(reason)) for seq, tag, reason in rows]
