@@ -1,0 +1,126 @@
+"""One frozen settings object a service, read from FACEFLEET_* environment variables.
+
+AWS's own variables (AWS_ENDPOINT_URL, AWS_REGION, credentials) are left to AWS's clients.
+"""
+
+import os
+from pathlib import Path
+from typing import Annotated, ClassVar, Literal, TypeVar
+
+from pydantic import (
+    AfterValidator,
+    AnyUrl,
+    ByteSize,
+    Field,
+    UrlConstraints,
+    ValidationError,
+)
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from facefleet.errors import SettingsError
+from facefleet.names import is_label
+
+PREFIX = "FACEFLEET_"
+
+
+def _label(text: str) -> str:
+    if not is_label(text):
+        raise ValueError("use a-z, 0-9 and inner hyphens, at most 63 characters")
+    return text
+
+
+Label = Annotated[str, AfterValidator(_label)]
+Broker = Annotated[AnyUrl, UrlConstraints(allowed_schemes=["mqtt"], default_port=1883)]
+HttpAddress = Annotated[str, Field(pattern=r"^[^:\s]+:\d{1,5}$", examples=["127.0.0.1:8080"])]
+Qos = Literal[0, 1, 2]
+
+
+class ServiceSettings(BaseSettings):
+    """What every service has."""
+
+    model_config: ClassVar[SettingsConfigDict] = SettingsConfigDict(
+        env_prefix=PREFIX, frozen=True, env_parse_none_str=""
+    )
+
+    http: HttpAddress
+    """Where /healthz, /readyz and /metrics are served: host:port."""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+
+class DetectorSettings(ServiceSettings):
+    device: Label
+    camera: Label
+    source: str = Field(min_length=1)
+    """sample:astronaut, sample:hopper, /dev/video0, an rtsp/http address, a video, a folder."""
+    fps: float = Field(5, gt=0, le=120)
+    """Frames a second that are looked at."""
+    model: Path | None = None
+    """A YuNet ONNX file; without it, Haar."""
+    min_face: int = Field(40, ge=16)
+    """Pixels: smaller faces are not looked for."""
+    broker: Broker
+    qos: Annotated[Qos, Field(union_mode="left_to_right")] = 0
+    window: int = Field(256, ge=1, le=65_535)
+    """Faces on their way at a time."""
+    outbox: Path
+    outbox_max_bytes: ByteSize = Field(ByteSize(1 << 30), ge=1 << 20)
+    """The outbox evicts its oldest faces beyond this; "2GiB" is a value too."""
+
+
+class LoggerSettings(ServiceSettings):
+    device: Label
+    broker: Broker
+
+
+class ForwarderSettings(ServiceSettings):
+    device: Label
+    edge_broker: Broker
+    cloud_broker: Broker
+    qos: Qos = 0
+
+
+class ProcessorSettings(ServiceSettings):
+    broker: Broker
+    bucket: str = Field(min_length=3)
+    qos: Qos = 0
+    share: Label | None = None
+    """Name of a shared subscription, where several processors divide the work."""
+    puts: int = Field(64, ge=1, le=1024)
+    """PUTs at a time."""
+    max_face_bytes: ByteSize = Field(ByteSize(1 << 20), ge=1024)
+
+
+class GallerySettings(ServiceSettings):
+    """`http` is the page's own address."""
+
+    bucket: str = Field(min_length=3)
+
+
+S = TypeVar("S", bound=BaseSettings)
+
+
+def load(settings: type[S]) -> S:
+    """The settings from the environment.
+
+    Raises SettingsError that names every unknown, missing or bad FACEFLEET_* variable.
+    """
+    known = {PREFIX + name.upper() for name in settings.model_fields}
+    problems = [
+        f"{name} is not a setting of this command: remove it (known are {', '.join(sorted(known))})"
+        for name in sorted(os.environ)
+        if name.startswith(PREFIX) and name not in known
+    ]
+    try:
+        loaded = settings()
+    except ValidationError as error:
+        problems += [_sentence(problem) for problem in error.errors()]
+    if problems:
+        raise SettingsError("\n".join(problems))
+    return loaded
+
+
+def _sentence(problem: dict) -> str:
+    name = PREFIX + str(problem["loc"][0]).upper()
+    if problem["type"] == "missing":
+        return f"{name} is not set: set it"
+    return f"{name}={problem['input']}: {problem['msg'].removeprefix('Value error, ')}"

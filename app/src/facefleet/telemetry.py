@@ -1,0 +1,130 @@
+"""Logs, metrics and health: what an operator sees of a service."""
+
+import json
+import logging
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import structlog
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from facefleet.errors import FacefleetError
+
+log = structlog.get_logger()
+
+
+def configure_logging(service: str, level: str) -> None:
+    """One JSON object a line on stderr; on a terminal, lines for people."""
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso"),
+            structlog.dev.ConsoleRenderer()
+            if sys.stderr.isatty()
+            else structlog.processors.JSONRenderer(),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(
+            logging.getLevelNamesMapping()[level.upper()]
+        ),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
+    structlog.contextvars.bind_contextvars(service=service)
+
+
+class Health:
+    """What a service must have to be ready, each with a sentence while it lacks it.
+
+    A service names its conditions at the start; each is unmet until set. `beat` is called by the
+    main loop: a service whose loop stands still for `patience` seconds is not alive.
+    """
+
+    def __init__(self, *conditions: str, patience: float = 60) -> None:
+        self._unmet: dict[str, str] = {name: "not there yet" for name in conditions}
+        self._patience = patience
+        self._beat = time.monotonic()
+        self._lock = threading.Lock()
+
+    def set(self, condition: str, problem: str | None) -> None:
+        """Say what is wrong with a condition, or None where it is met. Changes are logged."""
+        with self._lock:
+            before = self._unmet.get(condition)
+            if problem is None:
+                self._unmet.pop(condition, None)
+            else:
+                self._unmet[condition] = problem
+        if problem != before:
+            if problem is None:
+                log.info("ready again" if before else "ready", condition=condition)
+            else:
+                log.warning("not ready", condition=condition, problem=problem)
+
+    def beat(self) -> None:
+        self._beat = time.monotonic()
+
+    @property
+    def alive(self) -> bool:
+        return time.monotonic() - self._beat < self._patience
+
+    @property
+    def unmet(self) -> dict[str, str]:
+        """Condition to sentence; empty when ready."""
+        with self._lock:
+            return dict(self._unmet)
+
+
+def answer(path: str, health: Health) -> tuple[int, str, bytes] | None:
+    """Status, content type and body of /healthz, /readyz or /metrics; None for other paths."""
+    match path:
+        case "/healthz":
+            return (
+                (200, "text/plain", b"alive\n") if health.alive else (503, "text/plain", b"stuck\n")
+            )
+        case "/readyz":
+            unmet = health.unmet
+            body = json.dumps({"ready": not unmet, "unmet": unmet}).encode() + b"\n"
+            return (503 if unmet else 200), "application/json", body
+        case "/metrics":
+            return 200, CONTENT_TYPE_LATEST, generate_latest()
+    return None
+
+
+def serve(address: str, health: Health) -> ThreadingHTTPServer:
+    """Answer on `address` (host:port) from a daemon thread until `.shutdown()`.
+
+    Raises FacefleetError where the port is taken.
+    """
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            status, kind, body = answer(self.path, health) or (404, "text/plain", b"no such page\n")
+            self.send_response(status)
+            self.send_header("Content-Type", kind)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            """Probes come every few seconds: not worth a line."""
+
+    host, port = address.rsplit(":", 1)
+    try:
+        server = ThreadingHTTPServer((host, int(port)), Handler)
+    except OSError as error:
+        raise FacefleetError(
+            f"cannot listen on {address} ({error.strerror}): end what holds the port, "
+            "or choose another by FACEFLEET_HTTP"
+        ) from error
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, name="http", daemon=True).start()
+    return server
+
+
+def on_terminate(stop: Callable[[], None]) -> None:
+    """Call `stop` once on SIGTERM or SIGINT; it must only set a flag or wake a loop."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop())
