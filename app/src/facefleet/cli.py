@@ -2,7 +2,6 @@
 
 import importlib
 import sys
-from typing import Annotated
 
 import typer
 

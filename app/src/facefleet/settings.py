@@ -32,7 +32,7 @@ def _label(text: str) -> str:
 Label = Annotated[str, AfterValidator(_label)]
 Broker = Annotated[AnyUrl, UrlConstraints(allowed_schemes=["mqtt"], default_port=1883)]
 HttpAddress = Annotated[str, Field(pattern=r"^[^:\s]+:\d{1,5}$", examples=["127.0.0.1:8080"])]
-Qos = Literal[0, 1, 2]
+Qos = Annotated[int, Field(ge=0, le=2)]
 
 
 class ServiceSettings(BaseSettings):
@@ -59,7 +59,7 @@ class DetectorSettings(ServiceSettings):
     min_face: int = Field(40, ge=16)
     """Pixels: smaller faces are not looked for."""
     broker: Broker
-    qos: Annotated[Qos, Field(union_mode="left_to_right")] = 0
+    qos: Qos = 0
     window: int = Field(256, ge=1, le=65_535)
     """Faces on their way at a time."""
     outbox: Path

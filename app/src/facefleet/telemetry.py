@@ -44,7 +44,7 @@ class Health:
     """
 
     def __init__(self, *conditions: str, patience: float = 60) -> None:
-        self._unmet: dict[str, str] = {name: "not there yet" for name in conditions}
+        self._unmet: dict[str, str] = dict.fromkeys(conditions, "not there yet")
         self._patience = patience
         self._beat = time.monotonic()
         self._lock = threading.Lock()
