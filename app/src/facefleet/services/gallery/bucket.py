@@ -1,0 +1,105 @@
+"""The bucket as the gallery sees it: read only, and every failure told as a sentence."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from facefleet.errors import FacefleetError
+
+PAGE = 1000
+"""Keys in one answer: S3's own limit."""
+
+
+def connect() -> Any:
+    """An S3 client that never keeps a page, or the end of the gallery, waiting for long."""
+    return boto3.client(
+        "s3",
+        config=Config(
+            connect_timeout=2,
+            read_timeout=4,
+            retries={"total_max_attempts": 1},
+            max_pool_connections=64,
+        ),
+    )
+
+
+class BucketError(FacefleetError):
+    """The bucket cannot be listed or read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Keys in ascending order, and whether more follow."""
+
+    keys: list[str]
+    truncated: bool
+
+
+class Bucket:
+    """A bucket by its name. Every method makes requests and may raise BucketError."""
+
+    def __init__(self, client: Any, name: str) -> None:
+        self.name = name
+        self._client = client
+
+    def page(self, prefix: str, after: str = "", limit: int = PAGE) -> Page:
+        """The first keys under `prefix` that sort after `after`: one request."""
+        with self._told():
+            answer = self._client.list_objects_v2(
+                Bucket=self.name, Prefix=prefix, StartAfter=after, MaxKeys=limit
+            )
+        return Page([item["Key"] for item in answer.get("Contents", ())], answer["IsTruncated"])
+
+    def folders(self, prefix: str) -> list[str]:
+        """What lies directly under `prefix`, as prefixes that end in a slash, ascending."""
+        pages = self._client.get_paginator("list_objects_v2").paginate(
+            Bucket=self.name, Prefix=prefix, Delimiter="/"
+        )
+        with self._told():
+            return [item["Prefix"] for page in pages for item in page.get("CommonPrefixes", ())]
+
+    def read(self, key: str) -> bytes | None:
+        """An object's content, or None where there is no such object."""
+        with self._told():
+            try:
+                return self._client.get_object(Bucket=self.name, Key=key)["Body"].read()
+            except self._client.exceptions.NoSuchKey:
+                return None
+
+    def check(self) -> None:
+        """Raise BucketError where the faces cannot be listed."""
+        self.page("faces/", limit=1)
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except ClientError as error:
+            raise BucketError(self._sentence(error.response["Error"].get("Code", ""))) from error
+        except BotoCoreError as error:
+            raise BucketError(
+                f"The bucket {self.name} cannot be reached: {error} "
+                "Check the network, AWS_ENDPOINT_URL and the credentials."
+            ) from error
+
+    def _sentence(self, code: str) -> str:
+        match code:
+            case "NoSuchBucket":
+                return (
+                    f"There is no bucket {self.name}: create it, or correct FACEFLEET_BUCKET "
+                    "and start the gallery again."
+                )
+            case "AccessDenied" | "403":
+                return (
+                    f"The bucket {self.name} refuses the gallery: "
+                    "allow s3:ListBucket and s3:GetObject for its credentials."
+                )
+            case _:
+                return (
+                    f"The bucket {self.name} answers with {code or 'an error'}: it is tried again."
+                )

@@ -1,0 +1,11 @@
+// A page of the gallery as a document, to take parts from.
+
+export async function page(url) {
+  const response = await fetch(url);
+  const text = await response.text();
+  const document = new DOMParser().parseFromString(text, "text/html");
+  if (!response.ok) {
+    throw new Error(document.querySelector("#fault:not([hidden]), h2")?.textContent ?? text);
+  }
+  return document;
+}
