@@ -1,0 +1,81 @@
+# make demo | test | stop: `make` alone lists all.
+PYTHON ?= python3
+BIN := .venv/bin
+# A user's own AWS profile has no business here.
+unexport AWS_PROFILE AWS_DEFAULT_PROFILE
+export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help demo status verify test lint unit molecule stop clean distclean requirements prerequisites install install-test
+
+help: ## List what make can do
+	@sed -n 's/^\([a-z-]*\):.* ## /\1\t/p' Makefile | while IFS="$$(printf '\t')" read -r name text; do \
+	  printf '  make %-14s %s\n' "$$name" "$$text"; done
+
+demo: install ## A cloud and two devices on this machine (SOURCE=/dev/video0: your camera)
+	@ansible-playbook site.yml $(if $(SOURCE),-e "$$(printf '{"facefleet_source": "%s"}' "$(SOURCE)")")
+	@$(MAKE) --no-print-directory status
+	@echo "Gallery: http://127.0.0.1:8088/"
+	@echo "Stop it: make stop"
+
+status: ## The table: one row a camera
+	@env FACEFLEET_BROKER=mqtt://127.0.0.1:31883 facefleet status --expect edge-1/front,edge-2/front
+
+verify: ## Send a probe face through every device
+	@ansible-playbook playbooks/verify.yml
+
+test: install-test lint unit molecule ## The whole suite
+
+lint: install-test ## Style and layers
+	ruff check
+	ruff format --check
+	yamllint --strict .
+	ansible-lint --offline
+	cd app && lint-imports
+
+unit: install-test ## The app's tests, and those of the roles' arguments
+	cd app && pytest
+	pytest roles
+
+molecule: install-test ## Each role against real processes
+	scripts/molecule.sh
+
+stop: ## End every process that the demo started
+	@$(PYTHON) scripts/stop.py
+
+clean: stop ## Stop, and remove the state
+	rm -rf .facefleet
+
+distclean: clean ## Also remove .venv
+	rm -rf .venv
+
+requirements: install ## Compile the pinned dependencies again
+	@pip install --quiet uv
+	scripts/compile-requirements.sh
+
+# Stamps are named by their requirements' content: what is installed is not installed again.
+DEMO_STAMP := .venv/demo-$(firstword $(shell cksum requirements/demo.txt app/pyproject.toml | cksum))
+TEST_STAMP := .venv/test-$(firstword $(shell cksum requirements/test.txt | cksum))
+
+install: prerequisites $(DEMO_STAMP)
+install-test: install $(TEST_STAMP)
+
+prerequisites:
+	@$(PYTHON) scripts/prerequisites.py
+
+$(BIN)/python3:
+	@echo "Making .venv"
+	@$(PYTHON) -m venv .venv
+
+$(DEMO_STAMP): | $(BIN)/python3
+	@echo "Installing what the demo needs (once; about 600 MB)"
+	@pip install --require-hashes -r requirements/demo.txt
+	@pip install --no-deps --no-build-isolation -e app
+	@rm -f .venv/demo-*; touch $@
+
+$(TEST_STAMP): | $(DEMO_STAMP)
+	@echo "Installing what the tests need (once)"
+	@pip install --require-hashes -r requirements/test.txt
+	@rm -f .venv/test-*; touch $@

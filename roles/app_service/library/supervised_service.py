@@ -1,0 +1,232 @@
+#!/usr/bin/python
+"""Run one service under a supervisord and wait until it is ready."""
+
+DOCUMENTATION = r"""
+module: supervised_service
+short_description: Run one service under a supervisord and wait until it is ready
+description:
+  - Writes the program's files, has supervisord apply what changed of this program and nothing
+    else, starts it where it stopped, and waits until it is ready.
+  - It fails at once where another process holds the port, and where the program gives up.
+attributes:
+  check_mode:
+    support: full
+options:
+  directory:
+    description: The supervisord's folder, with its C(supervisord.conf) and C(programs/).
+    type: path
+    required: true
+  name:
+    description: The program's name.
+    type: str
+    required: true
+  program:
+    description: Text of C(programs/<name>.ini).
+    type: str
+    required: true
+  script:
+    description: Text of C(programs/<name>.sh). Never shown, for it holds the environment.
+    type: str
+    required: true
+  ready:
+    description: An http address that answers 200 when ready, or C(tcp://host:port).
+    type: str
+    required: true
+  port_variable:
+    description: The variable to change where the port is taken.
+    type: str
+    required: true
+  timeout:
+    description: Seconds to wait.
+    type: int
+    default: 60
+"""
+
+import contextlib
+import json
+import os
+import pathlib
+import re
+import socket
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+import xmlrpc.client
+
+from ansible.module_utils.basic import AnsibleModule
+
+BAD_SETTINGS = 2  # an exit code that another try does not change
+DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+class NotUp(Exception):
+    """The service cannot be brought up; the text says why."""
+
+
+def connect(directory):
+    """The supervisord's API."""
+    from supervisor.xmlrpc import SupervisorTransport
+
+    text = (directory / "supervisord.conf").read_text()
+    address = re.search(r"^serverurl = (.+)$", text, re.MULTILINE).group(1)
+    transport = SupervisorTransport(None, None, serverurl=address)
+    return xmlrpc.client.ServerProxy("http://127.0.0.1", transport).supervisor
+
+
+def info(supervisord, name):
+    """What supervisord knows of a program, or None."""
+    try:
+        return supervisord.getProcessInfo(name)
+    except (xmlrpc.client.Fault, OSError):
+        return None
+
+
+def holder(port):
+    """Process id of who listens on a port; 0 where it is another user's; None where it is free."""
+    inodes = set()
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        with contextlib.suppress(OSError):
+            for line in pathlib.Path(table).read_text().splitlines()[1:]:
+                fields = line.split()
+                if fields[3] == "0A" and int(fields[1].rpartition(":")[2], 16) == port:
+                    inodes.add(f"socket:[{fields[9]}]")
+    if not inodes:
+        return None
+    for process in pathlib.Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            for handle in (process / "fd").iterdir():
+                with contextlib.suppress(OSError):
+                    if os.readlink(handle) in inodes:
+                        return int(process.name)
+    return 0
+
+
+def check_port(port, directory, port_variable):
+    """Raises NotUp where a process of another supervisord, or of none, holds the port."""
+    pid = holder(port)
+    if pid is None:
+        return
+    command = "another user's"
+    with contextlib.suppress(OSError):
+        process = pathlib.Path("/proc", str(pid))
+        if os.fsencode(f"SUPERVISED_BY_FACEFLEET={directory}") in (
+            process / "environ"
+        ).read_bytes().split(b"\0"):
+            return
+        command = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode().strip()
+    who = f"process {pid} ({command})" if pid else "a process of another user"
+    raise NotUp(f"Port {port} is taken by {who}: end it, or set {port_variable} to another port.")
+
+
+def write(path, text):
+    """Write a file that only its owner reads, whole or not at all."""
+    partial = path.with_name(f".{path.name}")
+    partial.touch(mode=0o600)
+    partial.write_text(text)
+    partial.replace(path)
+
+
+def apply(supervisord, name):
+    """Have supervisord read its files and apply what changed of this program. True if any."""
+    added, changed, _ = supervisord.reloadConfig()[0]
+    if name in changed:
+        supervisord.stopProcessGroup(name)
+        supervisord.removeProcessGroup(name)
+    if name in changed or name in added:
+        supervisord.addProcessGroup(name)
+        return True
+    if info(supervisord, name)["statename"] in ("STOPPED", "EXITED", "FATAL"):
+        supervisord.startProcess(name, False)
+        return True
+    return False
+
+
+def unready(address):
+    """None when ready, else a sentence."""
+    url = urllib.parse.urlsplit(address)
+    try:
+        if url.scheme == "tcp":
+            socket.create_connection((url.hostname, url.port), timeout=2).close()
+        else:
+            DIRECT.open(address, timeout=5).close()
+    except urllib.error.HTTPError as error:
+        body = error.read().decode(errors="replace").strip()
+        with contextlib.suppress(ValueError, KeyError, AttributeError):
+            unmet = json.loads(body)["unmet"]
+            return "; ".join(f"{condition}: {problem}" for condition, problem in unmet.items())
+        return f"{address} answers {error.code} {body}"
+    except OSError as error:
+        return f"{address} does not answer ({getattr(error, 'reason', error)})"
+    return None
+
+
+def await_ready(supervisord, params, directory, port):
+    """Raises NotUp where the service is not ready in time or has given up."""
+    name = params["name"]
+    deadline = time.monotonic() + params["timeout"]
+    while True:
+        check_port(port, directory, params["port_variable"])
+        state = info(supervisord, name)
+        if state["statename"] == "FATAL" or (
+            state["statename"] == "BACKOFF" and state["exitstatus"] == BAD_SETTINGS
+        ):
+            raise NotUp(f"{name} ends as soon as it starts ({state['spawnerr']}).")
+        problem = unready(params["ready"])
+        if problem is None and state["statename"] in ("STARTING", "RUNNING"):
+            return
+        if time.monotonic() > deadline:
+            raise NotUp(f"{name} is not ready after {params['timeout']} s: {problem}.")
+        time.sleep(0.1)
+
+
+def log_tail(path, lines=20):
+    try:
+        tail = path.read_text(errors="replace").splitlines()[-lines:]
+    except OSError:
+        return ""
+    return "\n".join([f"Its log {path} ends:", *tail])
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec={
+            "directory": {"type": "path", "required": True},
+            "name": {"type": "str", "required": True},
+            "program": {"type": "str", "required": True},
+            "script": {"type": "str", "required": True, "no_log": True},
+            "ready": {"type": "str", "required": True},
+            "port_variable": {"type": "str", "required": True},
+            "timeout": {"type": "int", "default": 60},
+        },
+        supports_check_mode=True,
+    )
+    params = module.params
+    name = params["name"]
+    directory = pathlib.Path(params["directory"])
+    port = urllib.parse.urlsplit(params["ready"]).port
+    files = {
+        directory / "programs" / f"{name}.sh": params["script"],
+        directory / "programs" / f"{name}.ini": params["program"],
+    }
+    stale = {
+        path: text for path, text in files.items() if not path.exists() or path.read_text() != text
+    }
+    supervisord = connect(directory) if (directory / "supervisord.conf").exists() else None
+    try:
+        check_port(port, directory, params["port_variable"])
+        if module.check_mode:
+            running = supervisord and (info(supervisord, name) or {}).get("statename")
+            module.exit_json(changed=bool(stale) or running not in ("STARTING", "RUNNING"))
+        for path, text in stale.items():
+            write(path, text)
+        changed = apply(supervisord, name)
+        await_ready(supervisord, params, directory, port)
+    except NotUp as problem:
+        tail = "" if "is taken by" in str(problem) else log_tail(directory / f"{name}.log")
+        module.fail_json(msg=f"{problem}\n{tail}".strip())
+    module.exit_json(changed=bool(stale) or changed)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,78 @@
+#!/usr/bin/env python3
+"""End every process that a local fleet started: `stop.py [STATE_DIR]`.
+
+A supervisord, and so all that it starts, carries SUPERVISED_BY_FACEFLEET=<its directory> in its
+environment. That is how its processes are known, also after it was killed, and how those of
+another checkout are left alone. Needs nothing but Python: it works without `.venv`.
+"""
+
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+MARKER = b"SUPERVISED_BY_FACEFLEET="
+STATE_DIR = Path(__file__).resolve().parent.parent / ".facefleet"
+PATIENCE = 20  # seconds; a supervisord gives each of its services 10
+
+
+def supervised(state_dir: Path) -> dict[int, Path]:
+    """Process id to the supervisord's directory, for all under `state_dir`."""
+    found = {}
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            environment = (process / "environ").read_bytes().split(b"\0")
+        except OSError:  # it has ended, or it is another user's
+            continue
+        for variable in environment:
+            directory = Path(os.fsdecode(variable.removeprefix(MARKER)))
+            if variable.startswith(MARKER) and directory.is_relative_to(state_dir):
+                found[int(process.name)] = directory
+    found.pop(os.getpid(), None)
+    return found
+
+
+def parent(pid: int) -> int:
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(errors="replace")
+    except OSError:
+        return 0
+    return int(stat.rpartition(")")[2].split()[1])
+
+
+def send(number: signal.Signals, pids: set[int]) -> None:
+    for pid in pids:
+        try:
+            os.kill(pid, number)
+        except ProcessLookupError:
+            continue
+
+
+def wait(state_dir: Path, seconds: float) -> dict[int, Path]:
+    """What is left when all have ended, or when `seconds` have passed."""
+    deadline = time.monotonic() + seconds
+    while (left := supervised(state_dir)) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return left
+
+
+def main() -> str:
+    """Stop all; returns what was stopped as a line, or exits with what could not be."""
+    state_dir = Path(sys.argv[1]).resolve() if len(sys.argv) > 1 else STATE_DIR
+    found = supervised(state_dir)
+    if not found:
+        return "Nothing of this fleet was running."
+    # A supervisord ends its own services, in order; what has lost its supervisord is ended here.
+    send(signal.SIGTERM, {pid for pid in found if parent(pid) not in found})
+    if left := wait(state_dir, PATIENCE):
+        send(signal.SIGKILL, set(left))
+        left = wait(state_dir, PATIENCE)
+    if left:
+        sys.exit(f"Could not end the processes {', '.join(map(str, sorted(left)))}.")
+    hosts = ", ".join(sorted({directory.name for directory in found.values()}))
+    return f"Stopped {len(found)} processes of {hosts}."
+
+
+if __name__ == "__main__":
+    print(main())
