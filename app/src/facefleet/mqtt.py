@@ -56,7 +56,7 @@ class Connection:
         self.is_up = False
 
     async def run(self) -> None:
-        """Keep the connection up until cancelled; then say goodbye, so that the will is not sent."""
+        """Keep the connection up until cancelled, then say goodbye: the will is not sent."""
         delay = FIRST_DELAY
         while True:
             was_up, sentence = await self._session()

@@ -19,11 +19,11 @@ _CODE = re.compile(r"<Code>(\w+)</Code>")
 _NEVER = {"EntityTooLarge", "InvalidURI", "KeyTooLongError", "MetadataTooLarge"}
 
 
-class StoreUnavailable(FacefleetError):
+class UnavailableError(FacefleetError):
     """The bucket cannot take anything now: hold what there is and try again later."""
 
 
-class ObjectRefused(FacefleetError):
+class RefusedError(FacefleetError):
     """The bucket will never take this object; others it may."""
 
 
@@ -51,7 +51,7 @@ class Store:
         """PUT with If-None-Match: True where it was stored, False where it was there already.
 
         `attributes`: Content-Type, and any other name as user metadata (ASCII).
-        Raises StoreUnavailable or ObjectRefused.
+        Raises UnavailableError or RefusedError.
         """
         try:
             await obstore.put_async(
@@ -68,8 +68,8 @@ class Store:
         if isinstance(error, AlreadyExistsError) and status == 412:
             return False
         if status == 413 or code in _NEVER or isinstance(error, ValueError):
-            raise ObjectRefused(code or text.splitlines()[0]) from error
-        raise StoreUnavailable(self._sentence(status, code, text)) from error
+            raise RefusedError(code or text.splitlines()[0]) from error
+        raise UnavailableError(self._sentence(status, code, text)) from error
 
     def _sentence(self, status: int | None, code: str | None, text: str) -> str:
         match status:

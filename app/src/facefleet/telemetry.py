@@ -1,12 +1,13 @@
 """Logs, metrics and health: what an operator sees of a service."""
 
+import asyncio
 import json
 import logging
 import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import structlog
@@ -128,3 +129,24 @@ def on_terminate(stop: Callable[[], None]) -> None:
     """Call `stop` once on SIGTERM or SIGINT; it must only set a flag or wake a loop."""
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop())
+
+
+async def until_terminated(work: Coroutine, health: Health) -> None:
+    """Run `work`, with the loop's heartbeat, until it ends or SIGTERM or SIGINT comes."""
+    loop = asyncio.get_running_loop()
+    terminated = asyncio.Event()
+    on_terminate(lambda: loop.call_soon_threadsafe(terminated.set))
+    tasks = {asyncio.ensure_future(work), asyncio.create_task(terminated.wait())}
+
+    async def beat() -> None:
+        while True:
+            health.beat()
+            await asyncio.sleep(1)
+
+    beating = asyncio.create_task(beat())
+    done, pending = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    for task in (*pending, beating):
+        task.cancel()
+    await asyncio.gather(*pending, beating, return_exceptions=True)
+    for task in done:
+        task.result()

@@ -67,7 +67,7 @@ class Window:
             return None
         late = self._fresh.popleft()
         if late <= self._cursor:  # the backlog was read beyond it: read it again from there
-            self._cursor = late - 1
+            self._cursor = min(late, *self._old) - 1 if self._old else late - 1
             self._old.clear()
         self._more = True
         return late
@@ -85,29 +85,26 @@ class Window:
             self._all_again()
 
     def _all_again(self) -> None:
-        self._flying.update(self._again)  # keeps the order: by number of the sending
-        self._again, self._flying = self._flying, OrderedDict()
+        self._again.update(self._flying)
+        self._flying.clear()
 
-    def confirmed(self, numbers: Iterable[int], now: float) -> list[int]:
-        """Receipts came. Returns the numbers that were on their way (others are old news)."""
-        known = []
-        horizon = float("-inf")
+    def confirmed(self, numbers: Iterable[int], now: float) -> None:
+        """Receipts came, also for faces that another life of this sender sent."""
+        horizon = None
         for number in numbers:
             flight = self._flying.pop(number, None) or self._again.pop(number, None)
             if flight is None:
                 continue
-            known.append(number)
             self._refused.pop(number, None)
             if not flight.again:
                 trip = now - flight.first
                 smooth = self._round_trip
                 self._round_trip = trip if smooth is None else smooth + (trip - smooth) / 8
-            horizon = max(horizon, flight.first)
-        if known:
+            horizon = flight.first if horizon is None else max(horizon, flight.first)
+        if horizon is not None:
             self._progress = now
             self._stall = max(STALL, 4 * (self._round_trip or 0))
             self._mark_gaps(horizon - max(GAP, 2 * (self._round_trip or 0)))
-        return known
 
     def _mark_gaps(self, horizon: float) -> None:
         while self._flying:
@@ -213,7 +210,7 @@ class Window:
             self._stall = min(2 * self._stall, STALL_MAX)
 
     def wake(self) -> float | None:
-        """When `due` has something to say though nothing happens; None: not before something does."""
+        """When `due` has something to say though nothing happens; None: when something does."""
         times = [self._waiting[0][0]] if self._waiting else []
         if self._flying:
             times.append(self._progress + self._stall)

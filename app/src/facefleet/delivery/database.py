@@ -1,0 +1,139 @@
+"""The outbox's SQLite file: opened, checked, and set aside where it is broken."""
+
+import contextlib
+import sqlite3
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from facefleet.errors import FacefleetError
+from facefleet.telemetry import log
+
+SCHEMA_VERSION = 1
+_SCHEMA = """
+CREATE TABLE outbox (
+    device TEXT NOT NULL, camera TEXT NOT NULL, epoch TEXT NOT NULL,
+    captured INTEGER NOT NULL DEFAULT 0,    -- the last seq
+    stored INTEGER NOT NULL DEFAULT 0,
+    quarantined INTEGER NOT NULL DEFAULT 0
+);
+CREATE TABLE ledger (                       -- a row a face, but for evicted and outdated ones
+    seq INTEGER PRIMARY KEY,
+    captured INTEGER NOT NULL,              -- microseconds since 1970
+    tag TEXT NOT NULL,
+    state INTEGER NOT NULL                  -- see State
+);
+CREATE TABLE pending (seq INTEGER PRIMARY KEY, jpeg BLOB NOT NULL);
+CREATE TABLE dead (
+    seq INTEGER PRIMARY KEY, jpeg BLOB NOT NULL, reason TEXT NOT NULL, at TEXT NOT NULL
+);
+CREATE TABLE evicted (
+    first INTEGER PRIMARY KEY, last INTEGER NOT NULL, reason TEXT NOT NULL, at TEXT NOT NULL
+);
+CREATE TABLE dropped (seq INTEGER PRIMARY KEY, at TEXT NOT NULL)  -- dead, and deleted by hand
+"""
+
+
+class OutboxError(FacefleetError):
+    """The outbox cannot be used as it is."""
+
+
+class Database:
+    """A connection with the modes that the outbox's promises need."""
+
+    def __init__(self, path: Path, *, create: bool = True) -> None:
+        """Open or make the file; a broken one is set aside first.
+
+        Raises OutboxError where the folder cannot be written, where the file is of another
+        version, and, without `create`, where there is none.
+        """
+        if not create and not path.is_file():
+            raise OutboxError(f"there is no outbox {path}: name the file that the detector uses")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if create and path.exists() and (problem := _damage(path)):
+                _set_aside(path, problem)
+            self._db = _connect(path)
+        except (OSError, sqlite3.Error) as error:
+            raise OutboxError(f"cannot open the outbox {path} ({error}): check the path") from error
+        self.execute, self.executemany = self._db.execute, self._db.executemany
+        version = self.value("PRAGMA user_version")
+        if version == 0 and create:
+            with self.transaction():
+                for statement in _SCHEMA.split(";"):
+                    self.execute(statement)
+                self.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+        elif version != SCHEMA_VERSION:
+            raise OutboxError(f"{path} is not an outbox of this version of facefleet")
+
+    def value(self, sql: str) -> int:
+        """The first column of the first row."""
+        return self.execute(sql).fetchone()[0]
+
+    @contextlib.contextmanager
+    def transaction(self, durable: bool = True) -> Iterator[None]:
+        """All or nothing. What is not `durable` may be undone by a power cut (not by a crash)."""
+        self.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
+        self.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self.execute("COMMIT")
+        except BaseException:
+            if self._db.in_transaction:
+                self.execute("ROLLBACK")
+            raise
+
+    def free_bytes(self) -> int:
+        """Room inside of the file that new rows can take."""
+        return self.value("PRAGMA freelist_count") * self.value("PRAGMA page_size")
+
+    def shrink_log(self) -> None:
+        """Give the write-ahead log's space back: on a full disk it is what blocks everything."""
+        with contextlib.suppress(sqlite3.OperationalError):  # a reader is in the way: next time
+            self.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
+    def close(self) -> None:
+        self._db.close()
+
+
+def is_full(error: sqlite3.OperationalError) -> bool:
+    """Whether the disk had no room (SQLite says so as FULL, or as an I/O error on write)."""
+    return error.sqlite_errorcode == sqlite3.SQLITE_FULL or error.sqlite_errorname in (
+        "SQLITE_IOERR_WRITE",
+        "SQLITE_IOERR_SHMSIZE",
+    )
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    db = sqlite3.connect(path, isolation_level=None, timeout=10, check_same_thread=False)
+    db.execute("PRAGMA journal_mode = WAL")
+    # A small log: it is what a full disk chokes on, and what a restart reads.
+    db.execute("PRAGMA wal_autocheckpoint = 32")
+    db.execute(f"PRAGMA journal_size_limit = {1 << 20}")
+    return db
+
+
+def _damage(path: Path) -> str | None:
+    """What is wrong with the file, or None."""
+    with contextlib.closing(sqlite3.connect(path, timeout=10)) as db:
+        try:
+            found = db.execute("PRAGMA quick_check(1)").fetchone()[0]
+        except sqlite3.DatabaseError as error:
+            if isinstance(error, sqlite3.OperationalError):  # locked, unreadable: not damage
+                raise
+            return str(error)
+    return None if found == "ok" else found
+
+
+def _set_aside(path: Path, problem: str) -> None:
+    """Rename the file and its log, so that a new outbox, and a new epoch, can start."""
+    mark = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+    for part in (path, path.with_name(path.name + "-wal"), path.with_name(path.name + "-shm")):
+        with contextlib.suppress(FileNotFoundError):
+            part.rename(part.with_name(f"{part.name}.broken-{mark}"))
+    log.error(
+        "the outbox was broken and has been set aside; a new one starts",
+        outbox=str(path),
+        kept_as=f"{path.name}.broken-{mark}",
+        problem=problem,
+    )

@@ -1,0 +1,301 @@
+"""The durable list of faces that the bucket has not confirmed, in SQLite.
+
+What is promised, and by which mode: a face that `add` has returned survives `kill -9` by the
+write-ahead log, and a power cut by `synchronous=FULL` (the log is synced at each commit; NORMAL
+would lose its last commits). A confirmation may be lost in a power cut: the face is then sent
+again, and the bucket says that it has it.
+
+A ledger row a face stays behind after its picture has gone, for `facefleet audit`.
+One thread uses an Outbox; another process may open the same file beside it.
+"""
+
+import os
+import secrets
+import sqlite3
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from enum import IntEnum
+from pathlib import Path
+
+from facefleet.delivery.database import Database, OutboxError, is_full
+from facefleet.errors import FacefleetError
+from facefleet.names import FaceName, content_tag
+
+RESERVE = 64 << 20  # bytes of the disk that are left to others
+LEDGER_DAYS = 30  # the default of the bucket's lifecycle: an audit sees no further back
+_EPOCH_ZERO = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+class State(IntEnum):
+    """What the ledger says of a face."""
+
+    PENDING = 0
+    STORED = 1
+    QUARANTINED = 2
+    DEAD = 3
+
+
+class DiskFullError(FacefleetError):
+    """There is no room for another face, and evicting older ones made none."""
+
+
+@dataclass(frozen=True)
+class Counts:
+    """captured = stored + quarantined + pending + evicted + dead + dropped."""
+
+    captured: int
+    stored: int
+    quarantined: int
+    pending: int
+    evicted: int
+    dead: int
+    dropped: int
+
+
+class Outbox:
+    """One camera's outbox. Raises OutboxError where the file cannot be used."""
+
+    def __init__(self, path: Path, device: str, camera: str, max_bytes: int) -> None:
+        self.path = path
+        self._max_bytes = max_bytes
+        self._db = Database(path)
+        if not self._db.value("SELECT count(*) FROM outbox"):
+            with self._db.transaction():
+                self._db.execute(
+                    "INSERT INTO outbox (device, camera, epoch) VALUES (?, ?, ?)",
+                    (device, camera, secrets.token_hex(4)),
+                )
+        found = self._db.execute("SELECT device, camera, epoch FROM outbox").fetchone()
+        if found[:2] != (device, camera):
+            raise OutboxError(
+                f"{path} is the outbox of {found[0]}/{found[1]} and not of {device}/{camera}: "
+                "give each camera a file of its own by FACEFLEET_OUTBOX"
+            )
+        self.device, self.camera, self.epoch = found
+        self._limit_until = 0.0  # monotonic seconds
+        self._limit_now = max_bytes
+        self._recount()
+
+    def close(self) -> None:
+        self._db.close()
+
+    # -- faces in ------------------------------------------------------------------------------
+
+    def add(self, faces: Iterable[tuple[datetime, bytes]]) -> tuple[list[FaceName], list[int]]:
+        """Keep faces (capture time in UTC, JPEG) in one commit.
+
+        Returns their names, and the seqs that were evicted to make room. Raises DiskFullError.
+        """
+        rows, names = [], []
+        for seq, (captured, jpeg) in enumerate(faces, self.counts.captured + 1):
+            tag = content_tag(jpeg)
+            names.append(FaceName(self.device, self.camera, captured, self.epoch, seq, tag))
+            rows.append((seq, (captured - _EPOCH_ZERO) // _MICROSECOND, tag, jpeg))
+        size = sum(len(row[3]) for row in rows)
+        gone = self._evict(self._bytes + size - self._limit(), "the outbox is full")
+        while True:
+            try:
+                self._insert(rows)
+                break
+            except sqlite3.OperationalError as error:
+                if not is_full(error):
+                    raise
+                self._limit_until = 0.0
+                self._db.shrink_log()
+                more = self._evict(max(size, self._bytes // 10), "the disk is full")
+                if not more:
+                    raise DiskFullError(
+                        f"the disk of {self.path} is full: free some space; "
+                        "until then no new face can be kept"
+                    ) from error
+                gone += more
+        self._bytes += size
+        self._tally(captured=len(rows), pending=len(rows))
+        return names, gone
+
+    def _insert(self, rows: list[tuple[int, int, str, bytes]]) -> None:
+        with self._db.transaction():
+            self._db.executemany(
+                "INSERT INTO ledger VALUES (?, ?, ?, 0)", [(row[0], row[1], row[2]) for row in rows]
+            )
+            self._db.executemany(
+                "INSERT INTO pending VALUES (?, ?)", [(row[0], row[3]) for row in rows]
+            )
+            self._db.execute("UPDATE outbox SET captured = captured + ?", (len(rows),))
+
+    def _limit(self) -> int:
+        """Bytes of pictures that may be kept: as set, and less on a disk that fills up."""
+        now = time.monotonic()
+        if now >= self._limit_until:
+            disk = os.statvfs(self.path.parent)
+            room = max(0, disk.f_bavail * disk.f_frsize - RESERVE) + self._db.free_bytes()
+            self._limit_now = min(self._max_bytes, self._bytes + room)
+            self._limit_until = now + 1
+        return self._limit_now
+
+    def _evict(self, excess: int, reason: str) -> list[int]:
+        """Give up the oldest faces until `excess` bytes are free. Returns their seqs."""
+        if excess <= 0:
+            return []
+        gone: list[int] = []
+        freed = 0
+        for seq, size in self._db.execute("SELECT seq, length(jpeg) FROM pending ORDER BY seq"):
+            if freed >= excess:
+                break
+            gone.append(seq)
+            freed += size
+        if not gone:
+            return []
+        try:
+            with self._db.transaction(durable=False):
+                self._db.executemany("DELETE FROM pending WHERE seq = ?", ((seq,) for seq in gone))
+                self._db.executemany("DELETE FROM ledger WHERE seq = ?", ((seq,) for seq in gone))
+                for first, last in ranges(gone):
+                    self._record_eviction(first, last, reason)
+        except sqlite3.OperationalError as error:
+            if not is_full(error):
+                raise
+            return []
+        self._bytes -= freed
+        self._tally(pending=-len(gone), evicted=len(gone))
+        return gone
+
+    def _record_eviction(self, first: int, last: int, reason: str) -> None:
+        grown = self._db.execute(
+            "UPDATE evicted SET last = ?, at = ? WHERE last = ? AND reason = ?",
+            (last, _now(), first - 1, reason),
+        )
+        if not grown.rowcount:
+            self._db.execute(
+                "INSERT INTO evicted VALUES (?, ?, ?, ?)", (first, last, reason, _now())
+            )
+
+    # -- faces out -----------------------------------------------------------------------------
+
+    def backlog(self, after: int, limit: int) -> list[int]:
+        """Unconfirmed seqs beyond `after`, ascending, at most `limit`."""
+        return [
+            row[0]
+            for row in self._db.execute(
+                "SELECT seq FROM pending WHERE seq > ? ORDER BY seq LIMIT ?", (after, limit)
+            )
+        ]
+
+    def read(self, seq: int) -> tuple[FaceName, bytes] | None:
+        """A pending face, or None where it is not (or no longer) there."""
+        row = self._db.execute(
+            "SELECT captured, tag, jpeg FROM pending JOIN ledger USING (seq) WHERE seq = ?", (seq,)
+        ).fetchone()
+        if row is None:
+            return None
+        captured = _EPOCH_ZERO + row[0] * _MICROSECOND
+        return FaceName(self.device, self.camera, captured, self.epoch, seq, row[1]), row[2]
+
+    def settle(
+        self,
+        stored: Iterable[tuple[int, str]],
+        quarantined: Iterable[tuple[int, str]] = (),
+        dead: Iterable[tuple[int, str, str]] = (),
+    ) -> list[tuple[int, float]]:
+        """Note what became of faces, by (seq, tag) (and reason), in one commit.
+
+        A power cut may undo it: the face is then sent again, and the bucket says that it has it.
+        Returns the seqs that were pending, each with its capture time (seconds since 1970); a tag
+        that is not this face's is another life's receipt, and is left alone.
+        """
+        settled: dict[State, list[tuple[int, float]]] = {}
+        with self._db.transaction(durable=False):
+            for state, pairs in ((State.STORED, stored), (State.QUARANTINED, quarantined)):
+                settled[state] = [row for seq, tag in pairs for row in self._mark(seq, tag, state)]
+            settled[State.DEAD] = [
+                row for seq, tag, reason in dead for row in self._bury(seq, tag, reason)
+            ]
+            rows = [row for group in settled.values() for row in group]
+            freed = sum(
+                row[0]
+                for seq, _ in rows
+                for row in self._db.execute(
+                    "DELETE FROM pending WHERE seq = ? RETURNING length(jpeg)", (seq,)
+                ).fetchall()
+            )
+            self._db.execute(
+                "UPDATE outbox SET stored = stored + ?, quarantined = quarantined + ?",
+                (len(settled[State.STORED]), len(settled[State.QUARANTINED])),
+            )
+        self._bytes -= freed
+        self._tally(
+            pending=-len(rows),
+            stored=len(settled[State.STORED]),
+            quarantined=len(settled[State.QUARANTINED]),
+            dead=len(settled[State.DEAD]),
+        )
+        return rows
+
+    def _mark(self, seq: int, tag: str, state: State) -> list[tuple[int, float]]:
+        return self._db.execute(
+            "UPDATE ledger SET state = ? WHERE seq = ? AND tag = ? AND state = 0"
+            " RETURNING seq, captured / 1e6",
+            (state, seq, tag),
+        ).fetchall()
+
+    def _bury(self, seq: int, tag: str, reason: str) -> list[tuple[int, float]]:
+        marked = self._mark(seq, tag, State.DEAD)
+        if marked:
+            self._db.execute(
+                "INSERT INTO dead SELECT seq, jpeg, ?, ? FROM pending WHERE seq = ?",
+                (reason, _now(), seq),
+            )
+        return marked
+
+    def changed_elsewhere(self) -> bool:
+        """Whether another process has written since the last call; the counts are then new."""
+        if self._db.value("PRAGMA data_version") == self._version:
+            return False
+        self._recount()
+        return True
+
+    def prune(self) -> None:
+        """Forget the ledger's rows of settled faces that the bucket's lifecycle has expired."""
+        oldest = (datetime.now(UTC) - timedelta(days=LEDGER_DAYS) - _EPOCH_ZERO) // _MICROSECOND
+        with self._db.transaction():
+            self._db.execute(
+                "DELETE FROM ledger WHERE seq IN (SELECT seq FROM ledger WHERE captured < ?"
+                " AND state IN (1, 2) ORDER BY seq LIMIT 1000)",
+                (oldest,),
+            )
+
+    # -- plumbing ------------------------------------------------------------------------------
+
+    def _recount(self) -> None:
+        self._version = self._db.value("PRAGMA data_version")
+        self._bytes = self._db.value("SELECT coalesce(sum(length(jpeg)), 0) FROM pending")
+        self.counts = Counts(
+            *self._db.execute(
+                "SELECT captured, stored, quarantined, (SELECT count(*) FROM pending),"
+                " (SELECT coalesce(sum(last - first + 1), 0) FROM evicted),"
+                " (SELECT count(*) FROM dead), (SELECT count(*) FROM dropped) FROM outbox"
+            ).fetchone()
+        )
+
+    def _tally(self, **changes: int) -> None:
+        self.counts = replace(
+            self.counts, **{name: getattr(self.counts, name) + n for name, n in changes.items()}
+        )
+
+
+def ranges(seqs: Iterable[int]) -> list[tuple[int, int]]:
+    """Ascending numbers as (first, last) of each run without a gap."""
+    found: list[tuple[int, int]] = []
+    for seq in seqs:
+        if found and found[-1][1] == seq - 1:
+            found[-1] = (found[-1][0], seq)
+        else:
+            found.append((seq, seq))
+    return found
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

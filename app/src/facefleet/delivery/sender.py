@@ -1,0 +1,268 @@
+"""The loop around the outbox and the window: faces out over MQTT, receipts in."""
+
+import asyncio
+import contextlib
+import json
+import queue
+import threading
+import time
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import asdict
+from datetime import datetime
+
+from prometheus_client import Counter, Gauge, Histogram
+from pydantic import AnyUrl
+
+from facefleet.delivery.outbox import DiskFullError, Outbox
+from facefleet.delivery.window import Window
+from facefleet.mqtt import Connection, Will
+from facefleet.names import HELLO, FaceName, Receipt, receipts_topic, status_topic
+from facefleet.telemetry import Health, log
+
+GROUP = 32  # faces a commit
+INTAKE = 4 * GROUP  # faces handed over and not committed yet; beyond, the camera waits
+BURST = 64  # faces handed to the socket at a time, so that receipts are read in between
+STATUS_EVERY = 2.0  # seconds
+DISK_RETRY = 1.0  # seconds
+GOODBYE = 2.0  # seconds
+
+CAPTURED = Counter("facefleet_faces_captured", "Faces that were put into the outbox")
+CONFIRMED = Counter("facefleet_faces_confirmed", "Faces that the bucket has confirmed")
+EVICTED = Counter("facefleet_faces_evicted", "Faces that the outbox gave up to make room")
+RESENT = Gauge("facefleet_faces_resent", "Sendings beyond the first")
+PENDING = Gauge("facefleet_outbox_pending", "Faces in the outbox")
+ON_THEIR_WAY = Gauge("facefleet_window_used", "Faces sent and not confirmed yet")
+DELAY = Histogram(
+    "facefleet_delay_seconds",
+    "From capture to the bucket's confirmation",
+    buckets=(0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 300, 3600),
+)
+
+
+class Sender:
+    """Takes faces from a camera's thread, and delivers them from a thread of its own.
+
+    Health conditions: "broker" and "outbox".
+    """
+
+    def __init__(
+        self, outbox: Outbox, broker: AnyUrl, qos: int, window: int, health: Health
+    ) -> None:
+        self._outbox = outbox
+        self._qos = qos
+        self._health = health
+        self._window = Window(window, outbox.backlog)
+        self._intake: queue.Queue[tuple[datetime, bytes]] = queue.Queue(INTAKE)
+        self._fresh: dict[int, tuple[FaceName, bytes]] = {}  # spares reading what was just written
+        self._delays: deque[float] = deque(maxlen=1024)
+        self._camera_problem: str | None = None
+        self._status = status_topic(outbox.device, outbox.camera)
+        self._connection = Connection(
+            broker,
+            f"detector-{outbox.device}-{outbox.camera}",
+            subscriptions=[(receipts_topic(outbox.device, outbox.camera), qos), (HELLO, 0)],
+            on_message=self._on_message,
+            on_up=self._on_up,
+            on_down=lambda sentence: health.set("broker", sentence),
+            will=Will(self._status, json.dumps({"state": "offline"}).encode()),
+        )
+        self._loop = asyncio.new_event_loop()
+        self._wake = asyncio.Event()
+        self._stopping = False
+        self._failure: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, name="sender")
+
+    # -- the camera's side ---------------------------------------------------------------------
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def put(self, captured: datetime, jpeg: bytes, stop: threading.Event) -> None:
+        """Hand over a face; waits while the outbox cannot take more, but not once `stop` is set.
+
+        Raises what ended the sender, if anything did.
+        """
+        while not stop.is_set() or self._thread.is_alive():
+            self.check()
+            with contextlib.suppress(queue.Full):
+                self._intake.put((captured, jpeg), timeout=0.2)
+                self._nudge()
+                return
+            if stop.is_set():
+                log.warning("a face was dropped: the outbox took no more while stopping")
+                return
+
+    def camera(self, problem: str | None) -> None:
+        """What the status says of the camera."""
+        self._camera_problem = problem
+
+    def check(self) -> None:
+        """Raise what ended the sender, if anything did."""
+        if self._failure is not None:
+            raise self._failure
+
+    def stop(self) -> None:
+        """Commit what was handed over, say goodbye, and end. Safe to call twice."""
+        self._stopping = True
+        if self._thread.is_alive():
+            self._nudge()
+            self._thread.join()
+
+    def _nudge(self) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop has ended
+            self._loop.call_soon_threadsafe(self._wake.set)
+
+    # -- the sender's own thread ---------------------------------------------------------------
+
+    def _run(self) -> None:
+        try:
+            with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
+                runner.run(self._main())
+        except BaseException as error:
+            self._failure = error
+
+    async def _main(self) -> None:
+        connection = asyncio.create_task(self._connection.run())
+        connection.add_done_callback(lambda _task: self._wake.set())
+        status = asyncio.create_task(self._report())
+        try:
+            while not (self._stopping and self._intake.empty()) and not connection.done():
+                self._wake.clear()
+                wait = self._work()
+                self._health.beat()
+                if wait is None or wait > 0:
+                    with contextlib.suppress(TimeoutError):
+                        await asyncio.wait_for(self._wake.wait(), wait)
+                else:
+                    await asyncio.sleep(0)
+        finally:
+            status.cancel()
+            self._connection.publish(
+                self._status, json.dumps({"state": "offline"}).encode(), retain=True
+            )
+            connection.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await connection
+            self._outbox.close()
+
+    def _work(self) -> float | None:
+        """Commit what came, send what is due. Seconds until there is more to do; None: unknown."""
+        try:
+            self._commit()
+        except DiskFullError as error:
+            self._health.set("outbox", str(error))
+            if self._stopping:
+                raise
+            return DISK_RETRY
+        now = time.monotonic()
+        if self._connection.is_up:
+            due = self._window.due(now, BURST)
+            for seq in due:
+                self._send(seq)
+            if len(due) == BURST or not self._intake.empty():
+                return 0
+        elif not self._intake.empty():
+            return 0
+        wake = self._window.wake()
+        wait = STATUS_EVERY if wake is None or not self._connection.is_up else wake - now
+        return min(STATUS_EVERY, max(0.001, wait))
+
+    def _commit(self) -> None:
+        batch = []
+        with contextlib.suppress(queue.Empty):
+            while len(batch) < GROUP:
+                batch.append(self._intake.get_nowait())
+        if not batch:
+            return
+        names, evicted = self._outbox.add(batch)
+        self._health.set("outbox", None)
+        CAPTURED.inc(len(names))
+        if evicted:
+            EVICTED.inc(len(evicted))
+            self._window.forget(evicted)
+            for seq in evicted:
+                self._fresh.pop(seq, None)
+        for name, (_, jpeg) in zip(names, batch, strict=True):
+            self._fresh[name.seq] = name, jpeg
+            if (late := self._window.fresh(name.seq)) is not None:
+                self._fresh.pop(late, None)
+
+    def _send(self, seq: int) -> None:
+        face = self._fresh.pop(seq, None) or self._outbox.read(seq)
+        if face is None:  # settled by a receipt that came before it was sent again
+            self._window.forget([seq])
+        else:
+            name, jpeg = face
+            # What the socket does not take is lost on its way, like any other: it is sent again.
+            self._connection.publish(str(name), jpeg, self._qos)
+
+    def _on_up(self) -> None:
+        self._health.set("broker", None)
+        self._window.connected(time.monotonic())
+        self._wake.set()
+
+    def _on_message(self, topic: str, payload: bytes, retain: bool) -> None:
+        if topic == HELLO:
+            self._window.hello(time.monotonic())
+        elif (receipt := Receipt.decode(payload)) is None:
+            log.warning("a receipt could not be read", topic=topic, size=len(payload))
+        elif receipt.epoch == self._outbox.epoch:
+            self._settle(receipt)
+        self._wake.set()
+
+    def _settle(self, receipt: Receipt) -> None:
+        now, wall = time.monotonic(), time.time()
+        dead = [
+            (seq, tag, reason)
+            for seq, tag, reason in receipt.refused
+            if self._is_pending(seq, tag) and self._window.refused(seq, now)
+        ]
+        quarantined = [(seq, tag) for seq, tag, _ in receipt.quarantined]
+        settled = self._outbox.settle(receipt.stored, quarantined, dead)
+        self._window.confirmed((seq for seq, _ in settled), now)
+        CONFIRMED.inc(len(settled))
+        for _, captured in settled:
+            delay = max(0.0, wall - captured)  # a clock may have been set back
+            self._delays.append(delay)
+            DELAY.observe(delay)
+        for verdict, rows in (("quarantined", receipt.quarantined), ("refused", receipt.refused)):
+            for seq, _, reason in rows:
+                log.warning(f"a face was {verdict}", seq=seq, reason=reason)
+        for seq, _, _ in dead:
+            log.error("a face was refused for good: see `facefleet outbox`", seq=seq)
+
+    def _is_pending(self, seq: int, tag: str) -> bool:
+        face = self._outbox.read(seq)
+        return face is not None and face[0].tag == tag
+
+    async def _report(self) -> None:
+        """Keep the retained status and the gauges fresh."""
+        while True:
+            if self._outbox.changed_elsewhere():
+                self._window.reread()
+            PENDING.set(self._outbox.counts.pending)
+            ON_THEIR_WAY.set(len(self._window))
+            RESENT.set(self._window.resent)
+            self._connection.publish(self._status, json.dumps(self._state()).encode(), retain=True)
+            await asyncio.sleep(STATUS_EVERY)
+
+    def _state(self) -> dict:
+        p50, p99 = _percentiles(self._delays)
+        return {
+            "state": "online",
+            "camera": self._camera_problem or "ok",
+            "epoch": self._outbox.epoch,
+            **asdict(self._outbox.counts),
+            "resent": self._window.resent,
+            "p50": p50,
+            "p99": p99,
+        }
+
+
+def _percentiles(delays: Iterable[float]) -> tuple[float | None, float | None]:
+    """The median and the 99th percentile in seconds, or None of nothing."""
+    ordered = sorted(delays)
+    if not ordered:
+        return None, None
+    return ordered[len(ordered) // 2], ordered[min(len(ordered) - 1, len(ordered) * 99 // 100)]

@@ -1,0 +1,75 @@
+"""Carry faces from the device's broker to the cloud's, and receipts back.
+
+A relay, not a queue: what cannot be passed on is dropped, for the outbox sends it again.
+"""
+
+import asyncio
+
+from prometheus_client import Counter
+
+from facefleet import telemetry
+from facefleet.mqtt import Connection, Will
+from facefleet.names import HELLO, status_topic
+from facefleet.settings import ForwarderSettings
+from facefleet.telemetry import Health
+
+PASSED = Counter("facefleet_messages_passed", "Messages passed on", ["to"])
+DROPPED = Counter("facefleet_messages_dropped", "Messages not passed on, to be sent again", ["to"])
+
+
+def run(settings: ForwarderSettings) -> None:
+    """Run until SIGTERM."""
+    health = Health("edge broker", "cloud broker")
+    telemetry.serve(settings.http, health)
+    asyncio.run(telemetry.until_terminated(_relay(settings, health), health))
+
+
+async def _relay(settings: ForwarderSettings, health: Health) -> None:
+    device, qos = settings.device, settings.qos
+    status = status_topic(device, "#")
+
+    def up_the_edge() -> None:
+        health.set("edge broker", None)
+        say_hello()
+
+    def up_the_cloud() -> None:
+        health.set("cloud broker", None)
+        cloud.publish(status_topic(device), b"link up", retain=True)
+        edge.refresh(status)  # what the cloud missed is what the edge has retained
+        say_hello()
+
+    def say_hello() -> None:
+        if edge.is_up and cloud.is_up:
+            edge.publish(HELLO, b"")
+
+    def to_cloud(topic: str, payload: bytes, _retain: bool) -> None:
+        _pass(cloud, topic, payload, qos, retain=topic.startswith("status/"), to="cloud")
+
+    def to_edge(topic: str, payload: bytes, _retain: bool) -> None:
+        _pass(edge, topic, payload, qos, retain=False, to="edge")
+
+    edge = Connection(
+        settings.edge_broker,
+        f"forwarder-{device}",
+        subscriptions=[(f"faces/{device}/#", qos), (status, 0)],
+        on_message=to_cloud,
+        on_up=up_the_edge,
+        on_down=lambda sentence: health.set("edge broker", sentence),
+    )
+    cloud = Connection(
+        settings.cloud_broker,
+        f"forwarder-{device}",
+        subscriptions=[(f"receipts/{device}/#", qos), (HELLO, 0)],
+        on_message=to_edge,
+        on_up=up_the_cloud,
+        on_down=lambda sentence: health.set("cloud broker", sentence),
+        will=Will(status_topic(device), b"link down"),
+    )
+    await asyncio.gather(edge.run(), cloud.run())
+
+
+def _pass(
+    there: Connection, topic: str, payload: bytes, qos: int, *, retain: bool, to: str
+) -> None:
+    passed = there.publish(topic, payload, qos, retain)
+    (PASSED if passed else DROPPED).labels(to).inc()

@@ -1,0 +1,51 @@
+"""Listen on the device's broker: a line for every face, receipt and status."""
+
+import asyncio
+
+from prometheus_client import Counter
+
+from facefleet import telemetry
+from facefleet.mqtt import Connection
+from facefleet.names import FaceName, Receipt
+from facefleet.settings import LoggerSettings
+from facefleet.telemetry import Health, log
+
+HEARD = Counter("facefleet_messages_heard", "Messages by kind", ["kind"])
+
+
+def run(settings: LoggerSettings) -> None:
+    """Run until SIGTERM."""
+    health = Health("broker")
+    telemetry.serve(settings.http, health)
+    connection = Connection(
+        settings.broker,
+        f"logger-{settings.device}",
+        subscriptions=[("faces/#", 0), ("receipts/#", 0), ("status/#", 0)],
+        on_message=_line,
+        on_up=lambda: health.set("broker", None),
+        on_down=lambda sentence: health.set("broker", sentence),
+    )
+    asyncio.run(telemetry.until_terminated(connection.run(), health))
+
+
+def _line(topic: str, payload: bytes, retain: bool) -> None:
+    kind = topic.split("/", 1)[0]
+    HEARD.labels(kind).inc()
+    if kind == "faces":
+        name = FaceName.parse(topic)
+        if name is None:
+            log.warning("a face with a malformed topic", topic=topic, bytes=len(payload))
+        else:
+            log.info(
+                "face", device=name.device, camera=name.camera, seq=name.seq, bytes=len(payload)
+            )
+    elif kind == "receipts" and (receipt := Receipt.decode(payload)):
+        log.info(
+            "receipt",
+            topic=topic,
+            stored=len(receipt.stored),
+            quarantined=len(receipt.quarantined),
+            refused=len(receipt.refused),
+        )
+    else:
+        log.info("message", topic=topic, payload=payload[:500].decode(errors="replace"))

@@ -1,0 +1,1 @@
+"""Experiments on one machine: the rig that tests, fault matrix and benchmarks share."""
