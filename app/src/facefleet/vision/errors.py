@@ -1,0 +1,15 @@
+"""What goes wrong between a camera and a face, each as one sentence for the person in charge."""
+
+from facefleet.errors import FacefleetError
+
+
+class VisionError(FacefleetError):
+    """A detector's model or a face's JPEG cannot be read."""
+
+
+class CameraError(FacefleetError):
+    """A camera cannot be opened, or no longer sends frames."""
+
+
+class CameraEndedError(CameraError):
+    """A recording was played to its end, after at least one frame; it can be opened again."""

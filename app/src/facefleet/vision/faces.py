@@ -1,0 +1,106 @@
+"""A face as a JPEG that says by its EXIF where and when it was taken."""
+
+import io
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import cv2
+import numpy as np
+from PIL import Image
+from PIL.ExifTags import IFD, Base
+
+from facefleet.vision.detectors import Detection
+from facefleet.vision.errors import VisionError
+
+_MAKE = "facefleet"
+_MARGIN = 0.2  # of the box, on each side
+_QUALITY = 90
+_TIME = "%Y:%m:%d %H:%M:%S"
+_ASCII = b"ASCII\0\0\0"  # the character code that EXIF wants before a user comment
+_START_OF_IMAGE = b"\xff\xd8"
+_APP1 = b"\xff\xe1"
+
+
+@dataclass(frozen=True, slots=True)
+class FaceInfo:
+    """What a face's EXIF says; all None in a JPEG that is not from here."""
+
+    device: str | None = None
+    camera: str | None = None
+    captured: datetime | None = None  # UTC
+    box: tuple[int, int, int, int] | None = None  # x, y, width, height in the frame, in pixels
+    score: float | None = None
+    detector: str | None = None
+
+
+def encode_face(
+    image: np.ndarray,
+    detection: Detection,
+    *,
+    device: str,
+    camera: str,
+    captured: datetime,
+    detector: str,
+) -> bytes:
+    """The face and a margin, cut out of `image` ((height, width, 3), uint8, BGR), as a gray JPEG.
+
+    `captured` is aware of its time zone.
+    """
+    margin_x, margin_y = round(_MARGIN * detection.width), round(_MARGIN * detection.height)
+    crop = image[
+        max(0, detection.y - margin_y) : detection.y + detection.height + margin_y,
+        max(0, detection.x - margin_x) : detection.x + detection.width + margin_x,
+    ]
+    gray = cv2.cvtColor(crop, cv2.COLOR_BGR2GRAY)
+    _, encoded = cv2.imencode(".jpg", gray, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
+    exif = _exif(detection, device, camera, captured.astimezone(UTC), detector)
+    segment = _APP1 + (len(exif) + 2).to_bytes(2, "big") + exif
+    # Pillow would have to encode the picture again to write its EXIF.
+    return _START_OF_IMAGE + segment + encoded.tobytes()[len(_START_OF_IMAGE) :]
+
+
+def read_face(jpeg: bytes) -> FaceInfo:
+    """What the EXIF of `jpeg` says. Raises VisionError where it is not a JPEG."""
+    try:
+        image = Image.open(io.BytesIO(jpeg), formats=["JPEG"])
+    except (OSError, SyntaxError, ValueError) as error:
+        raise VisionError("This is not a JPEG.") from error
+    try:
+        exif = image.getexif()
+        if exif.get(Base.Make) != _MAKE:
+            return FaceInfo()
+        details = exif.get_ifd(IFD.Exif)
+        captured = f"{details[Base.DateTimeOriginal]}.{details[Base.SubsecTimeOriginal]}"
+        comment = json.loads(details[Base.UserComment].removeprefix(_ASCII))
+        return FaceInfo(
+            device=exif[Base.HostComputer],
+            camera=exif[Base.Model],
+            captured=datetime.strptime(captured, f"{_TIME}.%f").replace(tzinfo=UTC),
+            box=tuple(comment["box"]),
+            score=comment["score"],
+            detector=exif[Base.Software],
+        )
+    except Exception:  # Anybody's EXIF may break the parser in any way, and then says nothing.
+        return FaceInfo()
+
+
+def _exif(
+    detection: Detection, device: str, camera: str, captured: datetime, detector: str
+) -> bytes:
+    comment = {
+        "box": (detection.x, detection.y, detection.width, detection.height),
+        "score": detection.score,
+    }
+    exif = Image.Exif()
+    exif[Base.Make] = _MAKE
+    exif[Base.Model] = camera
+    exif[Base.HostComputer] = device
+    exif[Base.Software] = detector
+    exif[Base.ExifOffset] = {
+        Base.DateTimeOriginal: captured.strftime(_TIME),
+        Base.SubsecTimeOriginal: f"{captured:%f}",
+        Base.OffsetTimeOriginal: "+00:00",
+        Base.UserComment: _ASCII + json.dumps(comment, separators=(",", ":")).encode(),
+    }
+    return exif.tobytes()

@@ -1,0 +1,95 @@
+"""A camera for want of one: two portraits, panned, zoomed, dimmed and with noise, for ever."""
+
+from importlib.resources import files
+
+import cv2
+import numpy as np
+
+from facefleet.vision.errors import CameraError
+
+FACES = {"astronaut": (178, 63, 90, 113), "hopper": (183, 120, 170, 212)}
+"""The portraits in `samples/`, and the box (x, y, width, height) of the face in each, in pixels."""
+
+_AWAY = (124, 128, 146, 150)  # frames of a round: turn away, be away, come back, the round's end
+_NOISE = 8.0  # standard deviation of a pixel
+
+
+class Sample:
+    """A source (see `sources.Source`) whose frame `n` is always the same, and its face known."""
+
+    live = False
+
+    def __init__(self, name: str, size: tuple[int, int] = (640, 480)) -> None:
+        """`name` is one of `FACES`; `size` is (width, height) in pixels.
+
+        Raises CameraError for an unknown name.
+        """
+        if name not in FACES:
+            raise CameraError(
+                f"There is no sample {name!r}: use sample:{' or sample:'.join(FACES)}."
+            )
+        jpeg = files("facefleet.vision").joinpath("samples", f"{name}.jpg").read_bytes()
+        self._photo = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
+        self._face = FACES[name]
+        self._size = size
+        width, height = size
+        self._wall = cv2.resize(cv2.resize(self._photo, (4, 3)), size) // 2
+        # One tile of noise, from which each frame takes another part: drawing it anew costs 20 ms.
+        noise = np.random.default_rng(0).normal(128, _NOISE, (height + 64, width + 64, 3))
+        self._noise = noise.clip(0, 255).astype(np.uint8)
+        self._next = 0
+
+    def read(self) -> np.ndarray:
+        """The next frame: (height, width, 3), uint8, BGR."""
+        frame = self.frame(self._next)
+        self._next += 1
+        return frame
+
+    def close(self) -> None:
+        """Nothing is held open."""
+
+    def frame(self, n: int) -> np.ndarray:
+        """Frame `n`: (height, width, 3), uint8, BGR."""
+        width, height = self._size
+        image = cv2.warpAffine(
+            self._photo,
+            np.array(self._view(n)),
+            self._size,
+            dst=self._wall.copy(),
+            borderMode=cv2.BORDER_TRANSPARENT,
+        )
+        top, left = np.random.default_rng(n).integers(64, size=2)
+        noise = self._noise[top : top + height, left : left + width]
+        light = 0.7 + 0.3 * _wave(n, 83)
+        return cv2.addWeighted(image, light, noise, 1.0, -128.0)
+
+    def truth(self, n: int) -> tuple[int, int, int, int] | None:
+        """The face's box (x, y, width, height) in frame `n`, in pixels and clipped to the frame.
+
+        None while less than half of the face is in view.
+        """
+        (zoom, _, left), (_, _, top) = self._view(n)
+        x, y, face_width, face_height = (side * zoom for side in self._face)
+        x0, x1 = np.clip((x + left, x + left + face_width), 0, self._size[0])
+        y0, y1 = np.clip((y + top, y + top + face_height), 0, self._size[1])
+        if (x1 - x0) * (y1 - y0) < 0.5 * face_width * face_height:
+            return None
+        return round(x0), round(y0), round(x1 - x0), round(y1 - y0)
+
+    def _view(self, n: int) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
+        """The affine transform from the photograph to frame `n`."""
+        width, height = self._size
+        x, y, face_width, face_height = self._face
+        zoom = (0.32 + 0.14 * _wave(n, 97)) * height / face_height
+        away = np.interp(n % _AWAY[-1], _AWAY, (0.0, 1.0, 1.0, 0.0))
+        centre_x = (0.5 + 0.2 * _wave(n, 61) + 1.2 * away) * width
+        centre_y = (0.5 + 0.15 * _wave(n, 43)) * height
+        return (
+            (zoom, 0.0, centre_x - zoom * (x + face_width / 2)),
+            (0.0, zoom, centre_y - zoom * (y + face_height / 2)),
+        )
+
+
+def _wave(n: int, period: int) -> float:
+    """Between -1 and 1, back where it was every `period` frames."""
+    return float(np.sin(2 * np.pi * n / period))

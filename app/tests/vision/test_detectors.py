@@ -1,0 +1,91 @@
+import os
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from facefleet.vision.detectors import Detection, load_detector
+from facefleet.vision.errors import VisionError
+from facefleet.vision.sample import FACES, Sample
+
+YUNET = (
+    Path(__file__).parents[4] / "shared" / "data" / "yunet" / "face_detection_yunet_2023mar.onnx"
+)
+
+
+@pytest.fixture(params=["haar", "yunet"])
+def model(request):
+    if request.param == "haar":
+        return None
+    if not YUNET.exists() and not os.environ.get("CI"):
+        pytest.skip(f"no YuNet model at {YUNET}")
+    return YUNET  # in CI its absence fails
+
+
+def overlap(found: Detection, truth: tuple[int, int, int, int]) -> float:
+    """Intersection over union."""
+    x, y, width, height = truth
+    across = min(found.x + found.width, x + width) - max(found.x, x)
+    down = min(found.y + found.height, y + height) - max(found.y, y)
+    both = max(0, across) * max(0, down)
+    return both / (found.width * found.height + width * height - both)
+
+
+@pytest.mark.parametrize("name", FACES)
+@pytest.mark.parametrize("size", [(640, 480), (1280, 720)])
+def test_the_sample_is_found_and_nothing_else(model, name, size):
+    detect, sample = load_detector(model, min_face=60), Sample(name, size)
+    hits = misses = strays = 0
+    for n in range(0, 300, 20):
+        truth, found = sample.truth(n), detect(sample.frame(n))
+        right = [truth is not None and overlap(one, truth) >= 0.4 for one in found]
+        hits += any(right)
+        strays += len(right) - any(right)
+        misses += truth is not None and not any(right)
+        for one in found:
+            assert 0 <= one.x < one.x + one.width <= size[0]
+            assert 0 <= one.y < one.y + one.height <= size[1]
+            assert one.score > 0
+    assert hits > 8
+    assert misses <= 1
+    assert strays == 0
+
+
+def test_the_name_tells_the_detector(model):
+    assert load_detector(model, min_face=60).name == ("yunet" if model else "haar")
+
+
+def test_faces_below_the_least_size_are_left_out(model):
+    sample = Sample("hopper")
+    height = sample.truth(0)[3]
+    assert load_detector(model, min_face=height // 2)(sample.frame(0))
+    assert not load_detector(model, min_face=2 * height)(sample.frame(0))
+
+
+def test_one_detector_takes_pictures_of_any_size(model):
+    detect = load_detector(model, min_face=40)
+    large = Sample("hopper", (800, 600)).frame(0)
+    assert detect(large)
+    assert detect(np.zeros((3, 5, 3), np.uint8)) == []
+    assert detect(large)
+
+
+def test_a_face_at_the_edge_has_its_box_inside(model):
+    sample = Sample("hopper")
+    x, y, width, height = sample.truth(0)
+    cut = sample.frame(0)[y + height // 12 :, : x + width * 9 // 10]
+    cut = cv2.copyMakeBorder(cut, 0, 20, 20, 0, cv2.BORDER_REPLICATE)
+    for one in load_detector(model, min_face=60)(cut):
+        assert one.y >= 0
+        assert one.x + one.width <= cut.shape[1]
+
+
+def test_a_missing_model_is_named(tmp_path):
+    with pytest.raises(VisionError, match=r"There is no model at .*gone\.onnx"):
+        load_detector(tmp_path / "gone.onnx", min_face=60)
+
+
+def test_a_file_that_is_no_model_is_named(tmp_path):
+    (tmp_path / "poem.onnx").write_text("Shall I compare thee to a summer's day?")
+    with pytest.raises(VisionError, match=r"poem\.onnx is not a YuNet model"):
+        load_detector(tmp_path / "poem.onnx", min_face=60)
