@@ -2,6 +2,7 @@
 
 import importlib
 import sys
+from typing import Annotated
 
 import typer
 
@@ -28,6 +29,30 @@ _service("logger", "LoggerSettings", "Write a line for every face, receipt and s
 _service("forwarder", "ForwarderSettings", "Carry faces to the cloud and receipts back.")
 _service("processor", "ProcessorSettings", "Store faces in the bucket and confirm them.")
 _service("gallery", "GallerySettings", "Show the faces in the bucket on a page.")
+
+
+@app.command()
+def status(
+    expect: Annotated[
+        str, typer.Option(help="Cameras to wait for: device/camera, separated by commas.")
+    ] = "",
+    seconds: Annotated[float, typer.Option(help="How long to wait for them.")] = 30,
+) -> None:
+    """Print one row a camera, from the cloud's broker (FACEFLEET_BROKER)."""
+    from facefleet.tools.status import print_table
+
+    settings = settings_module.load(settings_module.StatusSettings)
+    print_table(settings, [camera for camera in expect.split(",") if camera], seconds)
+
+
+@app.command()
+def verify(
+    timeout: Annotated[float, typer.Option(help="Seconds until a hop counts as not passed.")] = 30,
+) -> None:
+    """Send a probe face through a device, and wait until the bucket has it."""
+    from facefleet.tools.verify import send_probe
+
+    send_probe(settings_module.load(settings_module.VerifySettings), timeout)
 
 
 def main() -> None:

@@ -35,12 +35,16 @@ HttpAddress = Annotated[str, Field(pattern=r"^[^:\s]+:\d{1,5}$", examples=["127.
 Qos = Annotated[int, Field(ge=0, le=2)]
 
 
-class ServiceSettings(BaseSettings):
-    """What every service has."""
+class Settings(BaseSettings):
+    """The base of all settings."""
 
     model_config: ClassVar[SettingsConfigDict] = SettingsConfigDict(
         env_prefix=PREFIX, frozen=True, env_parse_none_str=""
     )
+
+
+class ServiceSettings(Settings):
+    """What every service has."""
 
     http: HttpAddress
     """Where /healthz, /readyz and /metrics are served: host:port."""
@@ -96,7 +100,19 @@ class GallerySettings(ServiceSettings):
     bucket: str = Field(min_length=3)
 
 
-S = TypeVar("S", bound=BaseSettings)
+class StatusSettings(Settings):
+    broker: Broker
+    """The cloud's, where the status of every device is retained."""
+
+
+class VerifySettings(Settings):
+    device: Label
+    edge_broker: Broker
+    cloud_broker: Broker
+    bucket: str = Field(min_length=3)
+
+
+S = TypeVar("S", bound=Settings)
 
 
 def load(settings: type[S]) -> S:

@@ -1,0 +1,89 @@
+"""The fleet at a glance: what each camera's detector last said of itself."""
+
+import asyncio
+import contextlib
+import json
+
+from facefleet.errors import FacefleetError
+from facefleet.mqtt import Connection
+from facefleet.settings import StatusSettings
+
+SETTLE = 1.0  # seconds for the retained messages to come in, where no camera is expected
+COLUMNS = ("captured", "stored", "pending", "evicted", "dead", "p50", "p99")
+
+
+def print_table(settings: StatusSettings, expected: list[str], seconds: float) -> None:
+    """Wait until each expected camera (device/camera) has stored something, then print.
+
+    Raises FacefleetError that names the cameras that did not, and why where they say so.
+    """
+    found = asyncio.run(_collect(settings, set(expected), seconds))
+    print("\n".join(_table(found)))
+    if late := sorted(set(expected) - {name for name, row in found.items() if _delivers(row)}):
+        reasons = "; ".join(f"{name} ({_excuse(found.get(name))})" for name in late)
+        raise FacefleetError(f"not delivering after {seconds:.0f} s: {reasons}")
+
+
+def _delivers(row: dict) -> bool:
+    return row["state"] == "online" and row["stored"] > 0
+
+
+def _excuse(row: dict | None) -> str:
+    if row is None:
+        return "never heard of: is its detector running?"
+    return row["state"] if row["state"] != "online" else f"camera: {row['camera']}"
+
+
+async def _collect(settings: StatusSettings, expected: set[str], seconds: float) -> dict[str, dict]:
+    found: dict[str, dict] = {}
+    complete = asyncio.Event()
+    problem: str | None = None
+
+    def on_message(topic: str, payload: bytes, _retain: bool) -> None:
+        if topic.count("/") == 2:
+            with contextlib.suppress(ValueError):  # anybody may publish anything
+                found[topic.removeprefix("status/")] = json.loads(payload)
+        if expected and all(name in found and _delivers(found[name]) for name in expected):
+            complete.set()
+
+    def on_down(sentence: str) -> None:
+        nonlocal problem
+        problem = sentence
+
+    connection = Connection(
+        settings.broker,
+        "",
+        subscriptions=[("status/#", 0)],
+        on_message=on_message,
+        on_down=on_down,
+    )
+    running = asyncio.create_task(connection.run())
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(complete.wait(), seconds if expected else SETTLE)
+    if not found and problem:
+        raise FacefleetError(problem)
+    running.cancel()
+    await asyncio.wait({running})
+    return found
+
+
+def _table(found: dict[str, dict]) -> list[str]:
+    rows = [("camera", *COLUMNS, "state")]
+    for name, row in sorted(found.items()):
+        cells = [_cell(column, row.get(column)) for column in COLUMNS]
+        camera = row.get("camera", "ok")
+        rows.append((name, *cells, row["state"] if camera == "ok" else camera))
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    return [
+        "  ".join(
+            cell.ljust(width) if i in (0, len(row) - 1) else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]
+
+
+def _cell(column: str, value: float | None) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.3f} s" if column in ("p50", "p99") else f"{value:,}"
