@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 GAP = 0.5  # seconds
-STALL, STALL_MAX = 2.0, 30.0  # seconds
+STALL, STALL_MAX = 2.0, 10.0  # seconds; PROBES each 10 s are a trickle on any link
 PROBES = 4  # faces
 FRESH_SHARE = 4
 ATTEMPTS = 5
@@ -100,11 +100,19 @@ class Window:
                 trip = now - flight.first
                 smooth = self._round_trip
                 self._round_trip = trip if smooth is None else smooth + (trip - smooth) / 8
-            horizon = flight.first if horizon is None else max(horizon, flight.first)
+            sent = self._answered(flight, now)
+            horizon = sent if horizon is None else max(horizon, sent)
         if horizon is not None:
             self._progress = now
             self._stall = max(STALL, 4 * (self._round_trip or 0))
             self._mark_gaps(horizon - max(GAP, 2 * (self._round_trip or 0)))
+
+    def _answered(self, flight: _Flight, now: float) -> float:
+        """When the sending that a receipt answers was; where in doubt, the first."""
+        trip = self._round_trip
+        if flight.again and trip is not None and now - flight.last >= trip / 2:
+            return flight.last
+        return flight.first
 
     def _mark_gaps(self, horizon: float) -> None:
         while self._flying:
