@@ -11,8 +11,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from facefleet.errors import FacefleetError
 
-PAGE = 1000
-"""Keys in one answer: S3's own limit."""
+PAGE = 250
+"""Keys in one answer: a few screens of faces. An answer takes as long as it has keys."""
 
 
 def connect() -> Any:

@@ -18,7 +18,7 @@ from facefleet.names import FaceName, camera_prefix, is_label
 from facefleet.services.gallery.bucket import PAGE, Bucket
 
 _LAST = "~"  # sorts after every character of a moment
-_WINDOW = timedelta(minutes=1)
+_WINDOW = timedelta(seconds=20)
 _TICK = timedelta(microseconds=1)
 _DAY = timedelta(days=1)
 _NEVER = datetime.max.replace(tzinfo=UTC)
@@ -95,31 +95,27 @@ class Listing:
         ceiling = prefix + (moment(before) if before else _LAST)
         top = face_of(before).captured if before else _NEVER
 
-        # Mostly the camera is running: try the last minute before asking which days there are.
+        # Mostly the camera is running: look at the last moments before asking which days there are.
         recent = min(top, datetime.now(UTC)) - _WINDOW
         keys = self._window(prefix, recent, ceiling)
         if keys is not None:
             yield from _newest_first(keys)
             top, ceiling = recent, prefix + stamp(recent)
 
+        width = _DAY if keys == [] else _WINDOW
         for day in self._days(prefix, ceiling):
-            yield from self._day_back(prefix, day, top, ceiling)
-
-    def _day_back(self, prefix: str, day: datetime, top: datetime, ceiling: str) -> Iterator[str]:
-        """One day's keys up to `ceiling`, newest first; none of them is later than `top`."""
-        top = min(top, day + _DAY - _TICK)
-        ceiling = min(ceiling, f"{prefix}{day:%Y/%m/%d}/{_LAST}")
-        width = _WINDOW
-        while top > day:
-            width = max(_TICK, min(width, top - day))
-            start = top - width
-            keys = self._window(prefix, start, ceiling, all_of_it=width > _TICK)
-            if keys is None:
-                width /= 8
-                continue
-            yield from _newest_first(keys)
-            top, ceiling = start, prefix + stamp(start)
-            width *= min(4, PAGE / 2 / (len(keys) + 1))
+            top = min(top, day + _DAY - _TICK)
+            ceiling = min(ceiling, f"{prefix}{day:%Y/%m/%d}/{_LAST}")
+            while top > day:
+                width = max(_TICK, min(width, top - day))
+                start = top - width
+                keys = self._window(prefix, start, ceiling, all_of_it=width > _TICK)
+                if keys is None:
+                    width /= 8
+                    continue
+                yield from _newest_first(keys)
+                top, ceiling = start, prefix + stamp(start)
+                width = min(_DAY, width * min(4, PAGE / 2 / (len(keys) + 1)))
 
     def _window(
         self, prefix: str, start: datetime, ceiling: str, all_of_it: bool = True

@@ -68,7 +68,7 @@ class Poller:
         mark = keys[-1]
         if not truncated:
             mark = camera.prefix + stamp(face_of(mark).captured - _OVERLAP)
-        self._marks[camera] = mark
+        mark = self._marks[camera] = max(mark, self._marks[camera])
         self._seen[camera] = {key for key in self._seen[camera].union(keys) if key > mark}
 
 
@@ -135,12 +135,17 @@ class Live:
                 self._health.set("bucket", None)
                 if self._state and self._state.kind == "fault":
                     event = Event("refresh")
-            if event is not None and event != self._state:
-                if event.kind != "faces":
-                    self._state = event
-                for queue in self._watchers:
-                    _put(queue, event)
+            if event is not None:
+                self._tell(event)
             await asyncio.sleep(due - clock())
+
+    def _tell(self, event: Event) -> None:
+        if event.kind == "fault" and event == self._state:
+            return  # told already
+        if event.kind != "faces":
+            self._state = event
+        for queue in self._watchers:
+            _put(queue, event)
 
 
 def _put(queue: asyncio.Queue[Event | None], event: Event | None) -> None:

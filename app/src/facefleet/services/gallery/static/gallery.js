@@ -160,6 +160,7 @@ async function refresh() {
       gap ||= missedSome;
     }
     fault.hidden = true;
+    fault.textContent = "";
     state("live", "live");
     if (!olderLink.hidden) observe();
   } catch (error) {

@@ -32,6 +32,7 @@ export function follow({ grid, loadOlder, onClose }) {
       history.pushState(state, "", link.href);
       viewer.showModal();
     }
+    viewer.scrollTop = 0;
   }
 
   function showNewer() {
