@@ -55,11 +55,13 @@ def test_what_is_no_video_is_named(tmp_path, content, capfd):
     assert capfd.readouterr() == ("", "")
 
 
-def test_a_video_without_a_frame_is_no_end(tmp_path):
+def test_a_video_without_a_good_frame_is_an_error_and_no_end(tmp_path):
     film = write_video(tmp_path / "film.avi")
-    film.write_bytes(film.read_bytes()[:5000].split(b"movi")[0] + b"movi")
-    with pytest.raises(CameraError) as caught:
-        open_source(str(film)).read()
+    head, movi, frames = film.read_bytes().partition(b"movi")
+    film.write_bytes(head + movi + bytes(len(frames)))
+    source = open_source(str(film))
+    with pytest.raises(CameraError, match=r"film\.avi has no frame that can be read") as caught:
+        source.read()
     assert not isinstance(caught.value, CameraEndedError)
 
 
