@@ -24,9 +24,9 @@ options:
     description: Text of C(programs/<name>.ini).
     type: str
     required: true
-  script:
-    description: Text of C(programs/<name>.sh). Never shown, for it holds the environment.
-    type: str
+  files:
+    description: Files of C(programs/<name>/), name to text. Never shown, for they hold secrets.
+    type: dict
     required: true
   ready:
     description: An http address that answers 200 when ready, or C(tcp://host:port).
@@ -57,6 +57,7 @@ import xmlrpc.client
 from ansible.module_utils.basic import AnsibleModule
 
 BAD_SETTINGS = 2  # an exit code that another try does not change
+STILL_RUNNING = 91  # supervisord's code
 DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
@@ -121,18 +122,31 @@ def check_port(port, directory, port_variable):
 
 def write(path, text):
     """Write a file that only its owner reads, whole or not at all."""
+    path.parent.mkdir(mode=0o700, exist_ok=True)
     partial = path.with_name(f".{path.name}")
     partial.touch(mode=0o600)
     partial.write_text(text)
     partial.replace(path)
 
 
+def remove(supervisord, name):
+    """Stop a program and have supervisord forget it."""
+    while True:
+        supervisord.stopProcessGroup(name)
+        try:
+            supervisord.removeProcessGroup(name)
+        except xmlrpc.client.Fault as fault:
+            if fault.faultCode != STILL_RUNNING:  # it was being restarted just then: once more
+                raise
+        else:
+            return
+
+
 def apply(supervisord, name):
     """Have supervisord read its files and apply what changed of this program. True if any."""
     added, changed, _ = supervisord.reloadConfig()[0]
     if name in changed:
-        supervisord.stopProcessGroup(name)
-        supervisord.removeProcessGroup(name)
+        remove(supervisord, name)
     if name in changed or name in added:
         supervisord.addProcessGroup(name)
         return True
@@ -194,7 +208,7 @@ def main():
             "directory": {"type": "path", "required": True},
             "name": {"type": "str", "required": True},
             "program": {"type": "str", "required": True},
-            "script": {"type": "str", "required": True, "no_log": True},
+            "files": {"type": "dict", "required": True, "no_log": True},
             "ready": {"type": "str", "required": True},
             "port_variable": {"type": "str", "required": True},
             "timeout": {"type": "int", "default": 60},
@@ -205,10 +219,10 @@ def main():
     name = params["name"]
     directory = pathlib.Path(params["directory"])
     port = urllib.parse.urlsplit(params["ready"]).port
-    files = {
-        directory / "programs" / f"{name}.sh": params["script"],
-        directory / "programs" / f"{name}.ini": params["program"],
-    }
+    programs = directory / "programs"
+    # The program's own file last: supervisord acts on it.
+    files = {programs / name / file: text for file, text in params["files"].items()}
+    files[programs / f"{name}.ini"] = params["program"]
     stale = {
         path: text for path, text in files.items() if not path.exists() or path.read_text() != text
     }
