@@ -16,6 +16,7 @@ import boto3
 from botocore.config import Config
 
 BIN = Path(sys.executable).parent
+ROOT = Path(__file__).parents[1]
 BUCKET = "faces-under-test"
 AWS = {
     "AWS_ACCESS_KEY_ID": "testing",
@@ -126,8 +127,8 @@ class Rig:
         self.processes.append(process)
         return process.start()
 
-    def mosquitto(self, name: str, port: int | None = None) -> tuple[Process, int]:
-        """A Mosquitto without persistence. Returns it and its port."""
+    def mosquitto(self, name: str, port: int | None = None, more: str = "") -> tuple[Process, int]:
+        """A Mosquitto without persistence; `more` goes into its file. Returns it and its port."""
         port = port or free_port()
         program = shutil.which("mosquitto", path=f"{os.environ['PATH']}:/usr/sbin:/usr/local/sbin")
         if program is None:
@@ -136,7 +137,7 @@ class Rig:
         config.write_text(
             f"listener {port} 127.0.0.1\nallow_anonymous true\npersistence false\n"
             "user root\nset_tcp_nodelay true\nmax_inflight_messages 0\n"
-            "max_queued_messages 4000\n"
+            f"max_queued_messages 4000\n{more}"
         )
         broker = self._start(Process(name, [program, "-c", str(config)], self.folder))
         await_true(lambda: listens(port), f"{name} listens")
@@ -164,6 +165,14 @@ class Rig:
         endpoint = f"http://127.0.0.1:{port}"
         s3(endpoint).create_bucket(Bucket=BUCKET)
         return server, endpoint
+
+    def sink(self, seconds: float = 0, port: int | None = None) -> tuple[Process, str]:
+        """A fast S3 that forgets what it is given (lab.sink). Returns it and its endpoint."""
+        port = port or free_port()
+        command = [sys.executable, "-m", "lab.sink", str(port), "--seconds", str(seconds)]
+        sink = self._start(Process("sink", command, self.folder, {"PYTHONPATH": str(ROOT)}))
+        await_true(lambda: listens(port), "the sink listens")
+        return sink, f"http://127.0.0.1:{port}"
 
     def service(
         self, name: str, *, instance: str = "", wait: bool = True, **settings: object
