@@ -2,6 +2,7 @@
 
 import importlib
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -53,6 +54,53 @@ def verify(
     from facefleet.tools.verify import send_probe
 
     send_probe(settings_module.load(settings_module.VerifySettings), timeout)
+
+
+@app.command()
+def audit(
+    outboxes: Annotated[list[Path], typer.Argument(help="Outbox files of detectors.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    other_epochs: Annotated[
+        bool, typer.Option("--other-epochs", help="Accept objects of outboxes not named here.")
+    ] = False,
+) -> None:
+    """Hold outboxes against the bucket (FACEFLEET_BUCKET); exit 0 only when all balance."""
+    from facefleet.tools.audit import print_audit
+
+    settings = settings_module.load(settings_module.AuditSettings)
+    print_audit(settings, outboxes, as_json=as_json, other_epochs=other_epochs)
+
+
+outbox = typer.Typer(no_args_is_help=True, help="Look into an outbox, and at its dead letters.")
+app.add_typer(outbox, name="outbox")
+OutboxFile = Annotated[Path, typer.Argument(help="The outbox file of a detector.")]
+Seqs = Annotated[
+    list[int] | None, typer.Option("--seq", help="A dead letter's number; none: all of them.")
+]
+
+
+@outbox.command("list")
+def outbox_list(path: OutboxFile) -> None:
+    """Print what it holds, what was evicted, and the dead letters."""
+    from facefleet.tools.outbox import print_outbox
+
+    print_outbox(path)
+
+
+@outbox.command("retry")
+def outbox_retry(path: OutboxFile, seq: Seqs = None) -> None:
+    """Send dead letters again."""
+    from facefleet.tools.outbox import retry
+
+    retry(path, seq or [])
+
+
+@outbox.command("drop")
+def outbox_drop(path: OutboxFile, seq: Seqs = None) -> None:
+    """Delete dead letters for good."""
+    from facefleet.tools.outbox import drop
+
+    drop(path, seq or [])
 
 
 def main() -> None:

@@ -105,6 +105,10 @@ class StatusSettings(Settings):
     """The cloud's, where the status of every device is retained."""
 
 
+class AuditSettings(Settings):
+    bucket: str = Field(min_length=3)
+
+
 class VerifySettings(Settings):
     device: Label
     edge_broker: Broker

@@ -25,8 +25,8 @@ from facefleet.names import FaceName, content_tag
 
 RESERVE = 64 << 20  # bytes of the disk that are left to others
 LEDGER_DAYS = 30  # the default of the bucket's lifecycle: an audit sees no further back
-_EPOCH_ZERO = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
+EPOCH_ZERO = datetime(1970, 1, 1, tzinfo=UTC)
+MICROSECOND = timedelta(microseconds=1)
 
 
 class State(IntEnum):
@@ -93,7 +93,7 @@ class Outbox:
         for seq, (captured, jpeg) in enumerate(faces, self.counts.captured + 1):
             tag = content_tag(jpeg)
             names.append(FaceName(self.device, self.camera, captured, self.epoch, seq, tag))
-            rows.append((seq, (captured - _EPOCH_ZERO) // _MICROSECOND, tag, jpeg))
+            rows.append((seq, (captured - EPOCH_ZERO) // MICROSECOND, tag, jpeg))
         size = sum(len(row[3]) for row in rows)
         gone = self._evict(self._bytes + size - self._limit(), "the outbox is full")
         while True:
@@ -166,11 +166,11 @@ class Outbox:
     def _record_eviction(self, first: int, last: int, reason: str) -> None:
         grown = self._db.execute(
             "UPDATE evicted SET last = ?, at = ? WHERE last = ? AND reason = ?",
-            (last, _now(), first - 1, reason),
+            (last, timestamp(), first - 1, reason),
         )
         if not grown.rowcount:
             self._db.execute(
-                "INSERT INTO evicted VALUES (?, ?, ?, ?)", (first, last, reason, _now())
+                "INSERT INTO evicted VALUES (?, ?, ?, ?)", (first, last, reason, timestamp())
             )
 
     # -- faces out -----------------------------------------------------------------------------
@@ -191,7 +191,7 @@ class Outbox:
         ).fetchone()
         if row is None:
             return None
-        captured = _EPOCH_ZERO + row[0] * _MICROSECOND
+        captured = EPOCH_ZERO + row[0] * MICROSECOND
         return FaceName(self.device, self.camera, captured, self.epoch, seq, row[1]), row[2]
 
     def settle(
@@ -246,7 +246,7 @@ class Outbox:
         if marked:
             self._db.execute(
                 "INSERT INTO dead SELECT seq, jpeg, ?, ? FROM pending WHERE seq = ?",
-                (reason, _now(), seq),
+                (reason, timestamp(), seq),
             )
         return marked
 
@@ -259,7 +259,7 @@ class Outbox:
 
     def prune(self) -> None:
         """Forget the ledger's rows of settled faces that the bucket's lifecycle has expired."""
-        oldest = (datetime.now(UTC) - timedelta(days=LEDGER_DAYS) - _EPOCH_ZERO) // _MICROSECOND
+        oldest = (datetime.now(UTC) - timedelta(days=LEDGER_DAYS) - EPOCH_ZERO) // MICROSECOND
         with self._db.transaction():
             self._db.execute(
                 "DELETE FROM ledger WHERE seq IN (SELECT seq FROM ledger WHERE captured < ?"
@@ -272,13 +272,7 @@ class Outbox:
     def _recount(self) -> None:
         self._version = self._db.value("PRAGMA data_version")
         self._bytes = self._db.value("SELECT coalesce(sum(length(jpeg)), 0) FROM pending")
-        self.counts = Counts(
-            *self._db.execute(
-                "SELECT captured, stored, quarantined, (SELECT count(*) FROM pending),"
-                " (SELECT coalesce(sum(last - first + 1), 0) FROM evicted),"
-                " (SELECT count(*) FROM dead), (SELECT count(*) FROM dropped) FROM outbox"
-            ).fetchone()
-        )
+        self.counts = count(self._db)
 
     def _tally(self, **changes: int) -> None:
         self.counts = replace(
@@ -297,5 +291,17 @@ def ranges(seqs: Iterable[int]) -> list[tuple[int, int]]:
     return found
 
 
-def _now() -> str:
+def count(db: Database) -> Counts:
+    """What the file says of itself."""
+    return Counts(
+        *db.execute(
+            "SELECT captured, stored, quarantined, (SELECT count(*) FROM pending),"
+            " (SELECT coalesce(sum(last - first + 1), 0) FROM evicted),"
+            " (SELECT count(*) FROM dead), (SELECT count(*) FROM dropped) FROM outbox"
+        ).fetchone()
+    )
+
+
+def timestamp() -> str:
+    """Now, in UTC, as ISO text."""
     return datetime.now(UTC).isoformat(timespec="seconds")

@@ -7,9 +7,10 @@ import json
 from facefleet.errors import FacefleetError
 from facefleet.mqtt import Connection
 from facefleet.settings import StatusSettings
+from facefleet.tools.tables import table
 
 SETTLE = 1.0  # seconds for the retained messages to come in, where no camera is expected
-COLUMNS = ("captured", "stored", "pending", "evicted", "dead", "p50", "p99")
+COLUMNS = ("captured", "stored", "pending", "evicted", "dead")
 
 
 def print_table(settings: StatusSettings, expected: list[str], seconds: float) -> None:
@@ -18,7 +19,7 @@ def print_table(settings: StatusSettings, expected: list[str], seconds: float) -
     Raises FacefleetError that names the cameras that did not, and why where they say so.
     """
     found = asyncio.run(_collect(settings, set(expected), seconds))
-    print("\n".join(_table(found)))
+    print(table(_rows(found)))
     if late := sorted(set(expected) - {name for name, row in found.items() if _delivers(row)}):
         reasons = "; ".join(f"{name} ({_excuse(found.get(name))})" for name in late)
         raise FacefleetError(f"not delivering after {seconds:.0f} s: {reasons}")
@@ -67,23 +68,15 @@ async def _collect(settings: StatusSettings, expected: set[str], seconds: float)
     return found
 
 
-def _table(found: dict[str, dict]) -> list[str]:
-    rows = [("camera", *COLUMNS, "state")]
+def _rows(found: dict[str, dict]) -> list[tuple]:
+    rows: list[tuple] = [("camera", *COLUMNS, "p50", "p99", "state")]
     for name, row in sorted(found.items()):
-        cells = [_cell(column, row.get(column)) for column in COLUMNS]
+        counts = [row.get(column) for column in COLUMNS]
+        delays = [_seconds(row.get("p50")), _seconds(row.get("p99"))]
         camera = row.get("camera", "ok")
-        rows.append((name, *cells, row["state"] if camera == "ok" else camera))
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    return [
-        "  ".join(
-            cell.ljust(width) if i in (0, len(row) - 1) else cell.rjust(width)
-            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    ]
+        rows.append((name, *counts, *delays, row["state"] if camera == "ok" else camera))
+    return rows
 
 
-def _cell(column: str, value: float | None) -> str:
-    if value is None:
-        return "-"
-    return f"{value:.3f} s" if column in ("p50", "p99") else f"{value:,}"
+def _seconds(delay: float | None) -> str | None:
+    return None if delay is None else f"{delay:7.3f} s"

@@ -1,0 +1,121 @@
+"""An outbox seen from beside: what `facefleet audit` and `facefleet outbox` read and change.
+
+Safe while the detector runs: the detector notices a change within two seconds.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from facefleet.delivery.database import Database
+from facefleet.delivery.outbox import (
+    EPOCH_ZERO,
+    MICROSECOND,
+    Counts,
+    State,
+    count,
+    timestamp,
+)
+from facefleet.names import FaceName
+
+
+@dataclass(frozen=True)
+class DeadLetter:
+    """A face that was refused for good."""
+
+    name: FaceName
+    size: int  # bytes
+    reason: str
+    at: str  # ISO time
+
+
+class Ledger:
+    """One camera's outbox file, which must exist. Raises OutboxError."""
+
+    def __init__(self, path: Path) -> None:
+        self._db = Database(path, create=False)
+        self.device, self.camera, self.epoch = self._db.execute(
+            "SELECT device, camera, epoch FROM outbox"
+        ).fetchone()
+
+    def close(self) -> None:
+        self._db.close()
+
+    def counts(self) -> Counts:
+        return count(self._db)
+
+    def snapshot(self, since: datetime) -> Counts:
+        """Freeze the rows of faces captured since then, for `rows`, with the counts they add to.
+
+        They are copied into a temporary table: a long look must not hold up the detector's log.
+        """
+        micros = (since - EPOCH_ZERO) // MICROSECOND
+        self._db.execute("PRAGMA temp_store = FILE")
+        with self._db.transaction():
+            self._db.execute("DROP TABLE IF EXISTS temp.frozen")
+            self._db.execute(
+                "CREATE TEMP TABLE frozen AS SELECT seq, captured, tag, state FROM ledger"
+                " WHERE captured >= ? ORDER BY captured, seq || '-'",
+                (micros,),
+            )
+            return count(self._db)
+
+    def rows(self) -> Iterator[tuple[FaceName, State]]:
+        """What `snapshot` froze, in the order of the names as text."""
+        for seq, captured, tag, state in self._db.execute("SELECT * FROM frozen ORDER BY rowid"):
+            yield self._name(seq, captured, tag), State(state)
+
+    def knows(self, name: FaceName) -> bool:
+        """Whether the face is, or was, this outbox's, as far as is remembered now."""
+        found = self._db.execute(
+            "SELECT 1 FROM ledger WHERE seq = ? AND tag = ?"
+            " UNION ALL SELECT 1 FROM evicted WHERE ? BETWEEN first AND last"
+            " UNION ALL SELECT 1 FROM dropped WHERE seq = ?",
+            (name.seq, name.tag, name.seq, name.seq),
+        ).fetchone()
+        return name.epoch == self.epoch and found is not None
+
+    def evictions(self) -> list[tuple[int, int, str, str]]:
+        """(first seq, last seq, reason, time in ISO) of what was given up to make room."""
+        return self._db.execute("SELECT * FROM evicted ORDER BY first").fetchall()
+
+    def dead_letters(self) -> list[DeadLetter]:
+        """The faces that were refused for good, oldest first."""
+        return [
+            DeadLetter(self._name(seq, captured, tag), size, reason, at)
+            for seq, captured, tag, size, reason, at in self._db.execute(
+                "SELECT seq, captured, tag, length(jpeg), reason, at"
+                " FROM dead JOIN ledger USING (seq) ORDER BY seq"
+            )
+        ]
+
+    def retry(self, seqs: Iterable[int]) -> list[int]:
+        """Put dead letters back among the pending. Returns those that were dead letters."""
+        with self._db.transaction():
+            found = self._dead(seqs)
+            for seq in found:
+                self._db.execute(
+                    "INSERT INTO pending SELECT seq, jpeg FROM dead WHERE seq = ?", (seq,)
+                )
+                self._db.execute("DELETE FROM dead WHERE seq = ?", (seq,))
+                self._db.execute("UPDATE ledger SET state = ? WHERE seq = ?", (State.PENDING, seq))
+        return found
+
+    def drop(self, seqs: Iterable[int]) -> list[int]:
+        """Delete dead letters; that they were is remembered. Returns those that were."""
+        with self._db.transaction():
+            found = self._dead(seqs)
+            for seq in found:
+                self._db.execute("DELETE FROM dead WHERE seq = ?", (seq,))
+                self._db.execute("DELETE FROM ledger WHERE seq = ?", (seq,))
+                self._db.execute("INSERT INTO dropped VALUES (?, ?)", (seq, timestamp()))
+        return found
+
+    def _dead(self, seqs: Iterable[int]) -> list[int]:
+        dead = {row[0] for row in self._db.execute("SELECT seq FROM dead")}
+        return sorted(dead.intersection(seqs))
+
+    def _name(self, seq: int, captured: int, tag: str) -> FaceName:
+        at = EPOCH_ZERO + captured * MICROSECOND
+        return FaceName(self.device, self.camera, at, self.epoch, seq, tag)

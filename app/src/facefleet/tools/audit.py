@@ -1,0 +1,172 @@
+"""The proof of delivery: each camera's outbox held against a listing of the bucket.
+
+A camera balances when captured = stored + quarantined + pending + evicted + dead + dropped, when
+every face that was confirmed is in the bucket, and when the bucket has no face of the camera that
+its outbox does not know. Both sides are read in the order of their keys, so that neither is ever
+held in memory.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from facefleet.delivery.ledger import Ledger
+from facefleet.delivery.outbox import LEDGER_DAYS, Counts, State
+from facefleet.errors import FacefleetError
+from facefleet.names import FaceName, camera_prefix
+from facefleet.settings import AuditSettings
+from facefleet.store import s3_client
+from facefleet.tools.tables import table
+
+LISTED = 1000  # keys of each kind that are named; all are counted
+
+
+class UnbalancedError(FacefleetError):
+    """The audit found faces missing, or too many."""
+
+
+@dataclass
+class _Keys:
+    """Keys that should not be as they are: how many, and the first of them."""
+
+    count: int = 0
+    keys: list[str] = field(default_factory=list)
+
+    def add(self, key: str) -> None:
+        self.count += 1
+        if len(self.keys) < LISTED:
+            self.keys.append(key)
+
+
+@dataclass
+class Account:
+    """One camera's outbox against the bucket."""
+
+    camera: str  # device/camera
+    epoch: str
+    counts: Counts
+    in_bucket: int = 0  # of this epoch
+    missing: _Keys = field(default_factory=_Keys)  # confirmed, and not in the bucket
+    unexpected: _Keys = field(default_factory=_Keys)  # in the bucket, and unknown to the outbox
+    other_epochs: dict[str, int] = field(default_factory=dict)  # objects of outboxes not here
+
+    @property
+    def adds_up(self) -> bool:
+        c = self.counts
+        return c.captured == c.stored + c.quarantined + c.pending + c.evicted + c.dead + c.dropped
+
+    @property
+    def balanced(self) -> bool:
+        return self.adds_up and not self.missing.count and not self.unexpected.count
+
+
+def print_audit(
+    settings: AuditSettings, outboxes: list[Path], *, as_json: bool, other_epochs: bool
+) -> None:
+    """Audit each outbox file and print the accounts. Raises UnbalancedError.
+
+    `other_epochs`: objects of epochs that none of the outboxes holds are all right (a device that
+    was set up anew).
+    """
+    client = s3_client()
+    ledgers = [Ledger(path) for path in outboxes]
+    known = {ledger.epoch for ledger in ledgers}
+    accounts = [_audit(client, settings.bucket, ledger, known, other_epochs) for ledger in ledgers]
+    print(json.dumps([_plain(a) for a in accounts], indent=2) if as_json else _text(accounts))
+    if wrong := [account.camera for account in accounts if not account.balanced]:
+        raise UnbalancedError(f"not balanced: {', '.join(wrong)}")
+
+
+def _audit(client, bucket: str, ledger: Ledger, known: set[str], other_epochs: bool) -> Account:
+    since = datetime.now(UTC) - timedelta(days=LEDGER_DAYS - 1)
+    # First the ledger, then the bucket: what was confirmed by then must be listed.
+    account = Account(f"{ledger.device}/{ledger.camera}", ledger.epoch, ledger.snapshot(since))
+    rows = ledger.rows()
+    row = next(rows, None)
+    for key in _list(client, bucket, camera_prefix(ledger.device, ledger.camera), since):
+        while row is not None and str(row[0]) < key:
+            _absent(account, row)
+            row = next(rows, None)
+        if row is not None and str(row[0]) == key:
+            account.in_bucket += 1
+            row = next(rows, None)
+        else:
+            _unknown(account, ledger, key, known, other_epochs)
+    while row is not None:
+        _absent(account, row)
+        row = next(rows, None)
+    return account
+
+
+def _absent(account: Account, row: tuple[FaceName, State]) -> None:
+    name, state = row
+    if state is State.STORED:
+        account.missing.add(str(name))
+
+
+def _unknown(
+    account: Account, ledger: Ledger, key: str, known: set[str], other_epochs: bool
+) -> None:
+    name = FaceName.parse(key)
+    if name is not None and name.epoch not in known:
+        account.other_epochs[name.epoch] = account.other_epochs.get(name.epoch, 0) + 1
+        if not other_epochs:
+            account.unexpected.add(key)
+    elif name is not None and ledger.knows(name):  # captured since, or evicted on its way
+        account.in_bucket += 1
+    elif name is None or name.epoch == ledger.epoch:
+        account.unexpected.add(key)
+
+
+def _list(client, bucket: str, prefix: str, since: datetime) -> Iterator[str]:
+    """Keys under `prefix` captured since then, ascending, a page in memory at a time."""
+    pages = client.get_paginator("list_objects_v2").paginate(
+        Bucket=bucket, Prefix=prefix, StartAfter=f"{prefix}{since:%Y/%m/%d/%H%M%S.%f}"
+    )
+    try:
+        for page in pages:
+            for entry in page.get("Contents", ()):
+                yield entry["Key"]
+    except (BotoCoreError, ClientError) as error:
+        raise FacefleetError(f"cannot list the bucket {bucket}: {error}") from error
+
+
+def _plain(account: Account) -> dict:
+    return {**asdict(account), "adds_up": account.adds_up, "balanced": account.balanced}
+
+
+def _text(accounts: list[Account]) -> str:
+    columns = ("captured", "stored", "pending", "evicted", "quarantined", "dead", "dropped")
+    head = ("camera", "epoch", *columns, "in bucket", "missing", "unexpected", "")
+    rows = [
+        (
+            a.camera,
+            a.epoch,
+            *(getattr(a.counts, column) for column in columns),
+            a.in_bucket,
+            a.missing.count,
+            a.unexpected.count,
+            "balanced" if a.balanced else "NOT BALANCED",
+        )
+        for a in accounts
+    ]
+    return "\n".join([table([head, *rows]), *(line for a in accounts for line in _remarks(a))])
+
+
+def _remarks(account: Account) -> Iterator[str]:
+    if not account.adds_up:
+        yield f"{account.camera}: the outbox's own counts do not add up"
+    for word, found in (("missing", account.missing), ("unexpected", account.unexpected)):
+        for key in found.keys:
+            yield f"{word}  {key}"
+        if found.count > len(found.keys):
+            yield f"{word}  ... and {found.count - len(found.keys):,} more"
+    for epoch, objects in account.other_epochs.items():
+        yield (
+            f"{account.camera}: {objects:,} objects of epoch {epoch}, which no outbox here holds "
+            "(a device set up anew? --other-epochs takes them as they are)"
+        )

@@ -1,0 +1,26 @@
+"""Rows of text that line up."""
+
+from collections.abc import Sequence
+
+
+def table(rows: Sequence[Sequence[object]]) -> str:
+    """The first row is the head. Numbers stand to the right; of None, a dash."""
+    texts = [[_text(cell) for cell in row] for row in rows]
+    widths = [max(len(row[i]) for row in texts) for i in range(len(texts[0]))]
+    right = [
+        len(rows) > 1 and all(isinstance(row[i], int | None) for row in rows[1:])
+        for i in range(len(widths))
+    ]
+    return "\n".join(
+        "  ".join(
+            cell.rjust(width) if to_the_right else cell.ljust(width)
+            for cell, width, to_the_right in zip(row, widths, right, strict=True)
+        ).rstrip()
+        for row in texts
+    )
+
+
+def _text(cell: object) -> str:
+    if cell is None:
+        return "-"
+    return f"{cell:,}" if isinstance(cell, int) else str(cell)

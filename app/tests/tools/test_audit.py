@@ -1,0 +1,183 @@
+"""The audit against a real S3: what balances, and each way not to."""
+
+import json
+import os
+import subprocess
+import urllib.request
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from facefleet.delivery.ledger import Ledger
+from facefleet.delivery.outbox import Outbox
+from facefleet.names import FaceName
+
+from lab.rig import AWS, BIN, BUCKET, Rig, s3
+
+MIB = 1 << 20
+
+
+def jpeg(number: int, size: int = 2000) -> bytes:
+    return b"\xff\xd8\xff" + number.to_bytes(4, "big") + bytes(size) + b"\xff\xd9"
+
+
+class Camera:
+    """An outbox filled by hand, and the bucket it should agree with."""
+
+    def __init__(self, folder: Path, endpoint: str) -> None:
+        self.path = folder / "front.sqlite"
+        self.endpoint = endpoint
+        self.outbox = Outbox(self.path, "edge-1", "front", MIB)
+        self.names: list[FaceName] = []
+        self.bucket = s3(self.endpoint)
+
+    def capture(self, count: int) -> list[FaceName]:
+        start, now = len(self.names), datetime.now(UTC)
+        # Five faces a frame: they share the capture time.
+        faces = [(now + timedelta(milliseconds=n // 5), jpeg(start + n)) for n in range(count)]
+        names, _ = self.outbox.add(faces)
+        self.names += names
+        return names
+
+    def store(self, names: list[FaceName], confirm: bool = True) -> None:
+        for name in names:
+            self.bucket.put_object(Bucket=BUCKET, Key=str(name), Body=b"x")
+        if confirm:
+            self.outbox.settle([(name.seq, name.tag) for name in names])
+
+    def audit(self, *options: str) -> subprocess.CompletedProcess:
+        environment = {
+            **os.environ,
+            **AWS,
+            "AWS_ENDPOINT_URL": self.endpoint,
+            "FACEFLEET_BUCKET": BUCKET,
+        }
+        return subprocess.run(
+            [BIN / "facefleet", "audit", self.path, *options],
+            env=environment,
+            capture_output=True,
+            text=True,
+        )
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with Rig(tmp_path_factory.mktemp("s3")) as rig:
+        yield rig.moto()[1]
+
+
+@pytest.fixture
+def endpoint(server: str) -> str:
+    """moto with everything forgotten."""
+    urllib.request.urlopen(f"{server}/moto-api/reset", data=b"").close()
+    return server
+
+
+@pytest.fixture
+def camera(tmp_path: Path, endpoint: str) -> Camera:
+    s3(endpoint).create_bucket(Bucket=BUCKET)
+    return Camera(tmp_path, endpoint)
+
+
+def test_a_camera_balances_with_faces_in_every_state(camera: Camera) -> None:
+    names = camera.capture(40)
+    camera.store(names[:20])
+    camera.store(names[20:25], confirm=False)  # the receipt is still on its way
+    camera.outbox.settle([], quarantined=[(names[25].seq, names[25].tag)])
+    camera.outbox.settle([], dead=[(names[26].seq, names[26].tag, "too odd")])
+    found = camera.audit("--json")
+    assert found.returncode == 0, found.stdout + found.stderr
+    (account,) = json.loads(found.stdout)
+    assert account["counts"] == {
+        "captured": 40,
+        "stored": 20,
+        "quarantined": 1,
+        "pending": 18,
+        "evicted": 0,
+        "dead": 1,
+        "dropped": 0,
+    }
+    assert account["in_bucket"] == 25
+    assert "balanced" in camera.audit().stdout
+
+
+def test_a_deleted_object_is_named(camera: Camera) -> None:
+    camera.store(camera.capture(12))
+    gone = str(camera.names[10])
+    camera.bucket.delete_object(Bucket=BUCKET, Key=gone)
+    found = camera.audit()
+    assert found.returncode == 1
+    assert f"missing  {gone}" in found.stdout
+    assert found.stdout.count("missing  faces/") == 1
+    assert "edge-1/front" in found.stderr
+
+
+@pytest.mark.parametrize("which", ["first", "last", "all"])
+def test_objects_missing_at_the_ends_are_missed(camera: Camera, which: str) -> None:
+    camera.store(camera.capture(6))
+    chosen = {"first": camera.names[:1], "last": camera.names[-1:], "all": camera.names}[which]
+    for name in chosen:
+        camera.bucket.delete_object(Bucket=BUCKET, Key=str(name))
+    found = camera.audit("--json")
+    assert found.returncode == 1
+    assert json.loads(found.stdout)[0]["missing"]["count"] == len(chosen)
+
+
+def test_an_object_that_no_outbox_knows_is_named(camera: Camera) -> None:
+    camera.store(camera.capture(5))
+    known = str(camera.names[2])
+    forged = [
+        known.replace(f"-{camera.names[2].tag}", "-00000000"),
+        "faces/edge-1/front/2999/01/01/notes.txt",
+    ]
+    for key in forged:
+        camera.bucket.put_object(Bucket=BUCKET, Key=key, Body=b"x")
+    found = camera.audit()
+    assert found.returncode == 1
+    assert all(f"unexpected  {key}" in found.stdout for key in forged)
+
+
+def test_objects_of_another_epoch_are_a_matter_of_choice(camera: Camera) -> None:
+    camera.store(camera.capture(3))
+    key = str(camera.names[0]).replace(camera.outbox.epoch, "0badcafe")
+    camera.bucket.put_object(Bucket=BUCKET, Key=key, Body=b"x")
+    assert camera.audit().returncode == 1
+    found = camera.audit("--other-epochs")
+    assert found.returncode == 0
+    assert "0badcafe" in found.stdout
+
+
+def test_what_was_evicted_or_dropped_is_accounted_for(camera: Camera) -> None:
+    names = camera.capture(5)
+    camera.store(names[:1], confirm=False)
+    for _ in range(30):
+        camera.capture(20)  # 1.2 MB: over the bound
+    assert camera.outbox.counts.evicted >= 5
+    letter = camera.names[-1]
+    camera.outbox.settle([], dead=[(letter.seq, letter.tag, "odd")])
+    assert Ledger(camera.path).drop([letter.seq]) == [letter.seq]
+    found = camera.audit()
+    assert found.returncode == 0, found.stdout
+
+
+def test_more_than_a_page_of_objects(camera: Camera) -> None:
+    for _ in range(5):
+        camera.store(camera.capture(250))
+    found = camera.audit("--json")
+    assert found.returncode == 0, found.stdout
+    assert json.loads(found.stdout)[0]["in_bucket"] == 1250
+
+
+def test_a_wrong_path_and_a_missing_bucket_get_a_sentence(camera: Camera, tmp_path: Path) -> None:
+    camera.capture(1)
+    camera.path, path = tmp_path / "no.sqlite", camera.path
+    found = camera.audit()
+    assert (found.returncode, found.stdout) == (1, "")
+    assert "there is no outbox" in found.stderr
+    camera.path = path
+    camera.bucket.delete_bucket(Bucket=BUCKET)
+    found = camera.audit()
+    assert found.returncode == 1
+    assert f"cannot list the bucket {BUCKET}" in found.stderr
+    assert "Traceback" not in found.stderr
