@@ -16,7 +16,7 @@ from facefleet.vision.detectors import Detection
 from facefleet.vision.faces import encode_face
 from selenium import webdriver
 
-from lab.rig import AWS, Process, Rig
+from lab.rig import AWS, BUCKET, Process, Rig
 
 _SAMPLES = Path(__file__).parents[2] / "src/facefleet/vision/samples"
 _FLAGS = (
@@ -43,19 +43,11 @@ def moto(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimpleNamespace]:
         client.close()
 
 
-@pytest.fixture
-def bucket(moto: SimpleNamespace) -> str:
-    name = f"bucket-{next(_numbers)}"
-    moto.client.create_bucket(Bucket=name)
-    return name
-
-
 class Gallery(SimpleNamespace):
-    """`url`, `process`, `bucket`, and `store` to put objects into the bucket."""
+    """`url`, `process`, and `store` to put objects into the bucket."""
 
     url: str
     process: Process
-    bucket: str
     store: Callable[[str, bytes], None]
 
     def face(
@@ -66,7 +58,7 @@ class Gallery(SimpleNamespace):
         detector: str = "haar",
         says_camera: str | None = None,
     ) -> str:
-        """Store a face as the pipeline does; `says_camera` is a lie in its EXIF. Returns the key."""
+        """Store a face as the pipeline does; `says_camera`: what its EXIF says instead. The key."""
         jpeg = _jpeg(device, says_camera or camera, captured, detector)
         number = next(_numbers)
         key = str(FaceName(device, camera, captured, "0a1b2c3d", number, content_tag(jpeg)))
@@ -82,14 +74,26 @@ def _jpeg(device: str, camera: str, captured: datetime, detector: str) -> bytes:
     )
 
 
+@pytest.fixture(scope="session")
+def running(
+    moto: SimpleNamespace, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Process, str]]:
+    with Rig(tmp_path_factory.mktemp("gallery")) as rig:
+        yield rig.service("gallery", bucket=BUCKET, AWS_ENDPOINT_URL=moto.endpoint)
+
+
 @pytest.fixture
-def gallery(moto: SimpleNamespace, bucket: str, rig: Rig) -> Gallery:
-    process, url = rig.service("gallery", bucket=bucket, AWS_ENDPOINT_URL=moto.endpoint)
+def gallery(moto: SimpleNamespace, running: tuple[Process, str]) -> Iterator[Gallery]:
+    """A gallery whose bucket is empty; one process for all tests, as starting it takes seconds."""
+    process, url = running
 
     def store(key: str, content: bytes) -> None:
-        moto.client.put_object(Bucket=bucket, Key=key, Body=content, ContentType="image/jpeg")
+        moto.client.put_object(Bucket=BUCKET, Key=key, Body=content, ContentType="image/jpeg")
 
-    return Gallery(url=url, process=process, bucket=bucket, store=store)
+    yield Gallery(url=url, process=process, store=store)
+    stored = moto.client.list_objects_v2(Bucket=BUCKET).get("Contents", ())
+    for item in stored:
+        moto.client.delete_object(Bucket=BUCKET, Key=item["Key"])
 
 
 @pytest.fixture
