@@ -257,15 +257,23 @@ class Outbox:
         self._recount()
         return True
 
-    def prune(self) -> None:
-        """Forget the ledger's rows of settled faces that the bucket's lifecycle has expired."""
-        oldest = (datetime.now(UTC) - timedelta(days=LEDGER_DAYS) - EPOCH_ZERO) // MICROSECOND
-        with self._db.transaction():
-            self._db.execute(
-                "DELETE FROM ledger WHERE seq IN (SELECT seq FROM ledger WHERE captured < ?"
-                " AND state IN (1, 2) ORDER BY seq LIMIT 1000)",
-                (oldest,),
+    def prune(self) -> int:
+        """Forget the oldest ledger rows of faces that the bucket's lifecycle has expired.
+
+        At most 1000 at a time, so that it is quick. Returns how many.
+        """
+        expired = (datetime.now(UTC) - timedelta(days=LEDGER_DAYS) - EPOCH_ZERO) // MICROSECOND
+        old = [
+            (seq,)
+            for seq, captured, state in self._db.execute(
+                "SELECT seq, captured, state FROM ledger ORDER BY seq LIMIT 1000"
             )
+            if captured < expired and state in (State.STORED, State.QUARANTINED)
+        ]
+        if old:
+            with self._db.transaction(durable=False):
+                self._db.executemany("DELETE FROM ledger WHERE seq = ?", old)
+        return len(old)
 
     # -- plumbing ------------------------------------------------------------------------------
 

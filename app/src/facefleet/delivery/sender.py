@@ -241,6 +241,7 @@ class Sender:
         while True:
             if self._outbox.changed_elsewhere():
                 self._window.reread()
+            self._outbox.prune()
             PENDING.set(self._outbox.counts.pending)
             ON_THEIR_WAY.set(len(self._window))
             RESENT.set(self._window.resent)
