@@ -48,6 +48,12 @@ def listens(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
+def cpu(pid: int) -> float:
+    """Seconds of processor time that a process has used so far."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 class Process:
     """A child process that can be killed, frozen and started again with the same command."""
 
@@ -105,8 +111,7 @@ class Process:
 
     def cpu(self) -> float:
         """Seconds of processor time used so far."""
-        fields = Path(f"/proc/{self.pid}/stat").read_text().rsplit(")", 1)[1].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        return cpu(self.pid)
 
 
 class Rig:
@@ -173,6 +178,14 @@ class Rig:
         sink = self._start(Process("sink", command, self.folder, {"PYTHONPATH": str(ROOT)}))
         await_true(lambda: listens(port), "the sink listens")
         return sink, f"http://127.0.0.1:{port}"
+
+    def plain(self, *arguments: object, **environment: str) -> Process:
+        """`lab.plain ROLE ...`, the shape to compare with, once it has subscribed."""
+        command = [sys.executable, "-m", "lab.plain", *map(str, arguments)]
+        environment = {**AWS, **environment, "PYTHONPATH": str(ROOT)}
+        process = self._start(Process(f"plain-{arguments[0]}", command, self.folder, environment))
+        await_true(lambda: "ready" in process.log.read_text(), f"{process.name} has subscribed")
+        return process
 
     def service(
         self, name: str, *, instance: str = "", wait: bool = True, **settings: object

@@ -1,0 +1,71 @@
+"""The shape to compare with: publish and hope. No outbox, no receipts, everything in callbacks.
+
+`python -m lab.plain relay EDGE_PORT CLOUD_PORT QOS`: faces from one broker to the other.
+`python -m lab.plain processor PORT BUCKET QOS`: each face into the bucket, one after the other.
+Above QoS 0 the sessions are kept by the brokers, as that QoS deserves. Says "ready" on stdout.
+"""
+
+import argparse
+
+import boto3
+import paho.mqtt.client as paho
+
+FACES = "faces/#"
+
+
+def connect(
+    name: str, port: int, qos: int, subscribe: bool = False, on_message: object = None
+) -> paho.Client:
+    """A client on its way to 127.0.0.1:`port`, that comes back after each end."""
+    client = paho.Client(paho.CallbackAPIVersion.VERSION2, client_id=name, clean_session=qos == 0)
+    client.reconnect_delay_set(1, 2)
+    if subscribe:
+        client.on_connect = lambda *_: client.subscribe(FACES, qos)
+        client.on_subscribe = lambda *_: print("ready", flush=True)
+        client.on_message = on_message
+    client.connect_async("127.0.0.1", port, keepalive=10)
+    return client
+
+
+def relay(edge_port: int, cloud_port: int, qos: int) -> None:
+    cloud = connect("plain-relay", cloud_port, qos)
+    cloud.loop_start()
+
+    def pass_on(_client: paho.Client, _userdata: object, message: paho.MQTTMessage) -> None:
+        cloud.publish(message.topic, message.payload, qos)
+
+    edge = connect("plain-relay", edge_port, qos, subscribe=True, on_message=pass_on)
+    edge.loop_forever(retry_first_connection=True)
+
+
+def processor(port: int, bucket: str, qos: int) -> None:
+    s3 = boto3.client("s3")
+
+    def store(_client: paho.Client, _userdata: object, message: paho.MQTTMessage) -> None:
+        try:
+            s3.put_object(
+                Bucket=bucket, Key=message.topic, Body=message.payload, ContentType="image/jpeg"
+            )
+        except Exception as error:  # and hope
+            print("lost", message.topic, error, flush=True)
+
+    client = connect("plain-processor", port, qos, subscribe=True, on_message=store)
+    client.loop_forever(retry_first_connection=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="publish and hope")
+    roles = parser.add_subparsers(dest="role", required=True)
+    for name, arguments in (
+        ("relay", {"edge_port": int, "cloud_port": int, "qos": int}),
+        ("processor", {"port": int, "bucket": str, "qos": int}),
+    ):
+        role = roles.add_parser(name)
+        for argument, kind in arguments.items():
+            role.add_argument(argument, type=kind)
+    given = vars(parser.parse_args())
+    {"relay": relay, "processor": processor}[given.pop("role")](**given)
+
+
+if __name__ == "__main__":
+    main()
