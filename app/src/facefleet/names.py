@@ -12,9 +12,12 @@ from datetime import UTC, datetime
 
 _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"  # a DNS label: also fits Kubernetes and S3
 _LABEL_RE = re.compile(_LABEL)
+_TAG_RE = re.compile(r"[0-9a-f]{8}")
+_LAST_SEQ = 10**18 - 1
 _FACE_RE = re.compile(
-    rf"faces/(?P<device>{_LABEL})/(?P<camera>{_LABEL})/(?P<time>\d{{4}}/\d\d/\d\d/\d{{6}}\.\d{{6}})"
-    r"-(?P<epoch>[0-9a-f]{8})-(?P<seq>[1-9]\d{0,17})-(?P<tag>[0-9a-f]{8})\.jpg"
+    rf"faces/(?P<device>{_LABEL})/(?P<camera>{_LABEL})/(?P<time>[1-9]\d{{3}}/\d\d/\d\d/\d{{6}}\.\d{{6}})"
+    r"-(?P<epoch>[0-9a-f]{8})-(?P<seq>[1-9]\d{0,17})-(?P<tag>[0-9a-f]{8})\.jpg",
+    re.ASCII,
 )
 _TIME = "%Y/%m/%d/%H%M%S.%f"
 
@@ -110,13 +113,25 @@ class Receipt:
             body = json.loads(payload)
             return cls(
                 epoch=str(body["epoch"]),
-                stored=[(int(seq), str(tag)) for seq, tag in body.get("stored", ())],
+                stored=[_face(seq, tag) for seq, tag in body.get("stored", ())],
                 quarantined=_with_reason(body.get("quarantined", ())),
                 refused=_with_reason(body.get("refused", ())),
             )
-        except (ValueError, TypeError, KeyError, AttributeError):
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
             return None
 
 
+def _face(seq: object, tag: object) -> tuple[int, str]:
+    """Both as a face's name has them, which is also what the outbox's columns hold."""
+    if type(seq) is not int or not 1 <= seq <= _LAST_SEQ:
+        raise ValueError(f"{seq!r} is not a seq")
+    if not isinstance(tag, str) or not _TAG_RE.fullmatch(tag):
+        raise ValueError(f"{tag!r} is not a tag")
+    return seq, tag
+
+
 def _with_reason(rows: Iterable) -> list[tuple[int, str, str]]:
-    return [(int(seq), str(tag), str(reason)) for seq, tag, reason in rows]
+    return [
+        (*_face(seq, tag), str(reason).encode(errors="replace").decode())
+        for seq, tag, reason in rows
+    ]

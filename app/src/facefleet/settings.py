@@ -60,7 +60,7 @@ class DetectorSettings(ServiceSettings):
     """Frames a second that are looked at."""
     model: Path | None = None
     """A YuNet ONNX file; without it, Haar."""
-    min_face: int = Field(40, ge=16)
+    min_face: int = Field(60, ge=16)
     """Pixels: smaller faces are not looked for."""
     broker: Broker
     qos: Qos = 0

@@ -1,15 +1,13 @@
 """A folder of pictures, played in the order of their names."""
 
-import logging
 from functools import lru_cache
 from pathlib import Path
 
 import cv2
 import numpy as np
 
+from facefleet.telemetry import log
 from facefleet.vision.errors import CameraEndedError, CameraError
-
-_log = logging.getLogger(__name__)
 
 
 class FolderSource:
@@ -52,4 +50,4 @@ def _read(file: Path) -> np.ndarray | None:
 
 @lru_cache(maxsize=1000)  # once a file, though the folder is played again and again
 def _report(file: Path) -> None:
-    _log.warning("%s is skipped: it is no picture that OpenCV reads.", file)
+    log.warning("skipped: it is no picture that OpenCV reads", file=str(file))
