@@ -4,6 +4,7 @@ AWS's own variables (AWS_ENDPOINT_URL, AWS_REGION, credentials) are left to AWS'
 """
 
 import os
+import re
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal, TypeVar
 
@@ -29,9 +30,35 @@ def _label(text: str) -> str:
     return text
 
 
+def _broker(url: AnyUrl) -> AnyUrl:
+    if url.username or url.password:
+        raise ValueError("leave out the user and the password: brokers are used without")
+    if not url.port or (url.path or "/") != "/" or url.query or url.fragment:
+        raise ValueError("give mqtt://host or mqtt://host:port and nothing more")
+    return url
+
+
+def _address(text: str) -> str:
+    found = re.fullmatch(r"[^:\s]+:(\d{1,5})", text, re.ASCII)
+    if found is None or not 0 < int(found[1]) < 1 << 16:
+        raise ValueError("give host:port, such as 127.0.0.1:8080")
+    return text
+
+
+def _bucket(text: str) -> str:
+    if not re.fullmatch(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", text):
+        raise ValueError("a bucket's name is 3 to 63 of a-z, 0-9, dots and hyphens")
+    return text
+
+
 Label = Annotated[str, AfterValidator(_label)]
-Broker = Annotated[AnyUrl, UrlConstraints(allowed_schemes=["mqtt"], default_port=1883)]
-HttpAddress = Annotated[str, Field(pattern=r"^[^:\s]+:\d{1,5}$", examples=["127.0.0.1:8080"])]
+Broker = Annotated[
+    AnyUrl,
+    UrlConstraints(allowed_schemes=["mqtt"], default_port=1883),
+    AfterValidator(_broker),
+]
+HttpAddress = Annotated[str, AfterValidator(_address)]
+Bucket = Annotated[str, AfterValidator(_bucket)]
 Qos = Annotated[int, Field(ge=0, le=2)]
 
 
@@ -85,7 +112,7 @@ class ForwarderSettings(ServiceSettings):
 
 class ProcessorSettings(ServiceSettings):
     broker: Broker
-    bucket: str = Field(min_length=3)
+    bucket: Bucket
     qos: Qos = 0
     share: Label | None = None
     """Name of a shared subscription, where several processors divide the work."""
@@ -97,7 +124,7 @@ class ProcessorSettings(ServiceSettings):
 class GallerySettings(ServiceSettings):
     """`http` is the page's own address."""
 
-    bucket: str = Field(min_length=3)
+    bucket: Bucket
 
 
 class StatusSettings(Settings):
@@ -106,14 +133,14 @@ class StatusSettings(Settings):
 
 
 class AuditSettings(Settings):
-    bucket: str = Field(min_length=3)
+    bucket: Bucket
 
 
 class VerifySettings(Settings):
     device: Label
     edge_broker: Broker
     cloud_broker: Broker
-    bucket: str = Field(min_length=3)
+    bucket: Bucket
 
 
 S = TypeVar("S", bound=Settings)
@@ -143,4 +170,7 @@ def _sentence(problem: dict) -> str:
     name = PREFIX + str(problem["loc"][0]).upper()
     if problem["type"] == "missing":
         return f"{name} is not set: set it"
-    return f"{name}={problem['input']}: {problem['msg'].removeprefix('Value error, ')}"
+    if problem["input"] is None:
+        return f"{name} is empty: give it a value, or remove it"
+    value = re.sub(r"//.*@", "//***@", str(problem["input"]))  # a password is not for the log
+    return f"{name}={value}: {problem['msg'].removeprefix('Value error, ')}"

@@ -7,11 +7,12 @@ from datetime import timedelta
 import boto3
 import obstore
 from botocore.config import Config
+from botocore.exceptions import BotoCoreError
 from obstore.auth.boto3 import Boto3CredentialProvider
 from obstore.exceptions import AlreadyExistsError, BaseError
 from obstore.store import S3Store
 
-from facefleet.errors import FacefleetError
+from facefleet.errors import FacefleetError, SettingsError
 
 TIMEOUT = timedelta(seconds=30)  # of one PUT
 _STATUS = re.compile(r"status code: (\d{3})")
@@ -34,18 +35,32 @@ class Store:
     """
 
     def __init__(self, bucket: str) -> None:
+        """Raises SettingsError for an endpoint that is not an address."""
         self._bucket = bucket
-        endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
-        self._store = S3Store(
-            bucket,
-            endpoint=endpoint,
-            client_options={
-                "allow_http": bool(endpoint and endpoint.startswith("http://")),
-                "timeout": TIMEOUT,
-            },
-            retry_config={"max_retries": 0},  # the caller retries, and says so in its readiness
-            credential_provider=Boto3CredentialProvider(),
-        )
+        self._endpoint = _endpoint()
+        self._store: S3Store | None = None
+
+    def _open(self) -> S3Store:
+        """The store, made when first there are credentials: a profile may come after the boot."""
+        if self._store is None:
+            try:
+                credentials = Boto3CredentialProvider()
+            except (ValueError, BotoCoreError) as error:
+                raise UnavailableError(
+                    f"there are no AWS credentials ({error}): give the machine an instance "
+                    "profile, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+                ) from error
+            self._store = S3Store(
+                self._bucket,
+                endpoint=self._endpoint,
+                client_options={
+                    "allow_http": bool(self._endpoint and self._endpoint.startswith("http://")),
+                    "timeout": TIMEOUT,
+                },
+                retry_config={"max_retries": 0},  # the caller retries, and its readiness says so
+                credential_provider=credentials,
+            )
+        return self._store
 
     async def create(self, key: str, data: bytes, attributes: dict[str, str]) -> bool:
         """PUT with If-None-Match: True where it was stored, False where it was there already.
@@ -53,9 +68,10 @@ class Store:
         `attributes`: Content-Type, and any other name as user metadata (ASCII).
         Raises UnavailableError or RefusedError.
         """
+        store = self._open()
         try:
             await obstore.put_async(
-                self._store, key, data, mode="create", attributes=attributes, use_multipart=False
+                store, key, data, mode="create", attributes=attributes, use_multipart=False
             )
         except (BaseError, OSError, ValueError) as error:
             return self._judge(error)
@@ -83,6 +99,16 @@ class Store:
             case None:
                 return f"S3 cannot be reached: {text.splitlines()[0]}"
         return f"S3 answers {status} {code or ''}".rstrip()
+
+
+def _endpoint() -> str | None:
+    """The S3 to use instead of AWS's own, from AWS's variables."""
+    text = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+    if text and not re.fullmatch(r"https?://[^\s/?#@]+/?", text):
+        raise SettingsError(
+            f"AWS_ENDPOINT_URL={text}: give an address such as http://127.0.0.1:9000"
+        )
+    return text or None
 
 
 def s3_client():
