@@ -45,7 +45,8 @@ class Connection:
         on_down: Callable[[str], None] = lambda _sentence: None,
         will: Will | None = None,
     ) -> None:
-        self._host, self._port = broker.host or "127.0.0.1", broker.port or 1883
+        self._host, self._port = broker.host, broker.port
+        self._address = f"{self._host}:{self._port}"
         self._client_id = client_id
         self._subscriptions = list(subscriptions)
         self._on_message = on_message
@@ -60,7 +61,7 @@ class Connection:
         delay = FIRST_DELAY
         while True:
             was_up, sentence = await self._session()
-            self._on_down(f"{sentence}: is a broker running at {self._host}:{self._port}?")
+            self._on_down(sentence)
             delay = FIRST_DELAY if was_up else min(2 * delay, LAST_DELAY)
             await asyncio.sleep(delay * random.uniform(0.5, 1))
 
@@ -107,7 +108,7 @@ class Connection:
 
         def on_connect(_client, _userdata, _flags, reason, _properties) -> None:
             if reason.is_failure:
-                end(f"the broker refused the connection ({reason})")
+                end(f"the broker at {self._address} refuses the connection ({reason})")
             elif self._subscriptions:
                 client.subscribe(self._subscriptions)
             else:
@@ -115,7 +116,7 @@ class Connection:
 
         def on_subscribe(_client, _userdata, _mid, reasons, _properties) -> None:
             if refused := [r for r in reasons if r.is_failure]:
-                end(f"the broker refused a subscription ({refused[0]})")
+                end(f"the broker at {self._address} refuses a subscription ({refused[0]})")
             elif not self.is_up:
                 up()
 
@@ -132,14 +133,17 @@ class Connection:
 
         client.on_connect, client.on_subscribe = on_connect, on_subscribe
         client.on_publish = on_publish
-        client.on_disconnect = lambda *args: end(f"the connection ended ({args[3]})")
+        client.on_disconnect = lambda *args: end(
+            f"the connection to {self._address} ended ({args[3]}): is the broker running?"
+        )
         if self._on_message:
             client.on_message = on_message
 
         try:
             await loop.run_in_executor(None, client.connect, self._host, self._port, KEEPALIVE)
-        except OSError as error:
-            return False, f"cannot connect ({error.strerror or error})"
+        except (OSError, UnicodeError) as error:  # UnicodeError: no name for DNS
+            reason = getattr(error, "strerror", None) or error
+            return False, f"cannot connect to {self._address} ({reason}): is a broker there?"
         with _attached(loop, client, ended.set_exception):
             self._client = client
             keep_alive = asyncio.create_task(_keep_alive(client))
