@@ -115,9 +115,10 @@ def serve(address: str, health: Health) -> ThreadingHTTPServer:
     host, port = address.rsplit(":", 1)
     try:
         server = ThreadingHTTPServer((host, int(port)), Handler)
-    except OSError as error:
+    except (OSError, UnicodeError) as error:  # UnicodeError: no name for DNS
+        reason = getattr(error, "strerror", None) or error
         raise FacefleetError(
-            f"cannot listen on {address} ({error.strerror}): end what holds the port, "
+            f"cannot listen on {address} ({reason}): end what holds the port, "
             "or choose another by FACEFLEET_HTTP"
         ) from error
     server.daemon_threads = True
