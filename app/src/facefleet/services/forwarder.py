@@ -65,7 +65,13 @@ async def _relay(settings: ForwarderSettings, health: Health) -> None:
         on_down=lambda sentence: health.set("cloud broker", sentence),
         will=Will(status_topic(device), b"link down"),
     )
-    await asyncio.gather(edge.run(), cloud.run())
+    relaying = asyncio.gather(edge.run(), cloud.run())
+    try:
+        await asyncio.shield(relaying)
+    finally:
+        cloud.publish(status_topic(device), b"link down", retain=True)
+        relaying.cancel()
+        await asyncio.wait({relaying})
 
 
 def _pass(
