@@ -32,7 +32,11 @@ def _delivers(row: dict) -> bool:
 def _excuse(row: dict | None) -> str:
     if row is None:
         return "never heard of: is its detector running?"
-    return row["state"] if row["state"] != "online" else f"camera: {row['camera']}"
+    if row["state"] != "online":
+        return row["state"]
+    if row["camera"] != "ok":
+        return f"camera: {row['camera']}"
+    return f"{row['captured']} captured, none stored"
 
 
 async def _collect(settings: StatusSettings, expected: set[str], seconds: float) -> dict[str, dict]:
@@ -41,9 +45,8 @@ async def _collect(settings: StatusSettings, expected: set[str], seconds: float)
     problem: str | None = None
 
     def on_message(topic: str, payload: bytes, _retain: bool) -> None:
-        if topic.count("/") == 2:
-            with contextlib.suppress(ValueError):  # anybody may publish anything
-                found[topic.removeprefix("status/")] = json.loads(payload)
+        if topic.count("/") == 2 and (row := _row(payload)):
+            found[topic.removeprefix("status/")] = row
         if expected and all(name in found and _delivers(found[name]) for name in expected):
             complete.set()
 
@@ -66,6 +69,23 @@ async def _collect(settings: StatusSettings, expected: set[str], seconds: float)
     running.cancel()
     await asyncio.wait({running})
     return found
+
+
+def _row(payload: bytes) -> dict | None:
+    """What a detector says of itself, or None: anybody may publish anything."""
+    try:
+        row = json.loads(payload)
+        if row["state"] == "offline":
+            return {"state": "offline"}
+        whole = (
+            row["state"] == "online"
+            and isinstance(row["camera"], str)
+            and all(type(row[count]) is int for count in COLUMNS)
+            and all(isinstance(row[delay], float | int | None) for delay in ("p50", "p99"))
+        )
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return None
+    return row if whole else None
 
 
 def _rows(found: dict[str, dict]) -> list[tuple]:
