@@ -56,7 +56,7 @@ import xmlrpc.client
 
 from ansible.module_utils.basic import AnsibleModule
 
-BAD_SETTINGS = 2  # an exit code that another try does not change
+QUICK_ENDS = 3  # a service that ends this often at its start has given up
 STILL_RUNNING = 91  # supervisord's code
 DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
@@ -179,13 +179,14 @@ def await_ready(supervisord, params, directory, port):
     """Raises NotUp where the service is not ready in time or has given up."""
     name = params["name"]
     deadline = time.monotonic() + params["timeout"]
+    quick_ends = set()  # by their start
     while True:
         check_port(port, directory, params["port_variable"])
         state = info(supervisord, name)
-        if state["statename"] == "FATAL" or (
-            state["statename"] == "BACKOFF" and state["exitstatus"] == BAD_SETTINGS
-        ):
-            raise NotUp(f"{name} ends as soon as it starts ({state['spawnerr']}).")
+        if state["statename"] in ("BACKOFF", "FATAL"):
+            quick_ends.add(state["start"])
+        if state["statename"] == "FATAL" or len(quick_ends) == QUICK_ENDS:
+            raise NotUp(f"{name} ends as soon as it starts.")
         problem = unready(params["ready"])
         if problem is None and state["statename"] in ("STARTING", "RUNNING"):
             return
