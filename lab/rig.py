@@ -15,6 +15,8 @@ from pathlib import Path
 import boto3
 from botocore.config import Config
 
+from lab.s3 import Control
+
 BIN = Path(sys.executable).parent
 ROOT = Path(__file__).parents[1]
 BUCKET = "faces-under-test"
@@ -170,6 +172,20 @@ class Rig:
         endpoint = f"http://127.0.0.1:{port}"
         s3(endpoint).create_bucket(Bucket=BUCKET)
         return server, endpoint
+
+    def s3(self) -> tuple[Control, str]:
+        """The lab's own S3 server with the bucket made. Returns its control and its endpoint."""
+        port = free_port()
+        self.module("lab.s3", "--port", port, "--bucket", BUCKET)
+        await_true(lambda: listens(port), "S3 listens")
+        endpoint = f"http://127.0.0.1:{port}"
+        return Control(endpoint), endpoint
+
+    def module(self, name: str, *arguments: object, **environment: str) -> Process:
+        """`python -m NAME ...` of the lab."""
+        command = [sys.executable, "-m", name, *map(str, arguments)]
+        environment["PYTHONPATH"] = str(ROOT)
+        return self._start(Process(name, command, self.folder, environment))
 
     def sink(self, seconds: float = 0, port: int | None = None) -> tuple[Process, str]:
         """A fast S3 that forgets what it is given (lab.sink). Returns it and its endpoint."""
