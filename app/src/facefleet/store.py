@@ -3,6 +3,7 @@
 import os
 import re
 from datetime import timedelta
+from typing import Any
 
 import boto3
 import obstore
@@ -111,8 +112,14 @@ def _endpoint() -> str | None:
     return text or None
 
 
-def s3_client():
-    """boto3's S3 client, with short waits: an outage is told, not waited for."""
+def s3_client(read_timeout: int = 20, attempts: int = 3) -> Any:
+    """boto3's S3 client. Timeout in seconds: an outage is told, not waited for."""
     return boto3.client(
-        "s3", config=Config(connect_timeout=5, read_timeout=20, retries={"total_max_attempts": 3})
+        "s3",
+        config=Config(
+            connect_timeout=2,
+            read_timeout=read_timeout,
+            retries={"total_max_attempts": attempts},
+            max_pool_connections=64,
+        ),
     )

@@ -5,11 +5,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import boto3
-from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from facefleet.errors import FacefleetError
+from facefleet.store import s3_client
 
 PAGE = 250
 """Keys in one answer: a few screens of faces. An answer takes as long as it has keys."""
@@ -17,15 +16,7 @@ PAGE = 250
 
 def connect() -> Any:
     """An S3 client that never keeps a page, or the end of the gallery, waiting for long."""
-    return boto3.client(
-        "s3",
-        config=Config(
-            connect_timeout=2,
-            read_timeout=4,
-            retries={"total_max_attempts": 1},
-            max_pool_connections=64,
-        ),
-    )
+    return s3_client(read_timeout=4, attempts=1)
 
 
 class BucketError(FacefleetError):
