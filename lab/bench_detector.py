@@ -125,7 +125,10 @@ def _run(loop, video: Path, model: Path | None, frames: int, broker: str) -> Run
 
 
 def _film(path: Path, size: tuple[int, int], frames: int) -> list[Box | None]:
-    """Write the samples as uncompressed video, half of the frames each. Returns where the face is in each frame."""
+    """Write the samples as uncompressed video, half of the frames each.
+
+    Returns where the face is in each frame.
+    """
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"I420"), 30, size)
     if not writer.isOpened():
         raise RuntimeError(f"OpenCV cannot write {path}")
