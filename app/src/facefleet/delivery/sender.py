@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import queue
+import sqlite3
 import threading
 import time
 from collections import deque
@@ -14,6 +15,7 @@ from datetime import datetime
 from prometheus_client import Counter, Gauge, Histogram
 from pydantic import AnyUrl
 
+from facefleet.delivery.database import OutboxError
 from facefleet.delivery.outbox import DiskFullError, Outbox
 from facefleet.delivery.window import Window
 from facefleet.mqtt import Connection, Will
@@ -83,14 +85,16 @@ class Sender:
 
         Raises what ended the sender, if anything did.
         """
-        while not stop.is_set() or self._thread.is_alive():
+        while True:
             self.check()
-            with contextlib.suppress(queue.Full):
+            try:
                 self._intake.put((captured, jpeg), timeout=0.2)
+            except queue.Full:
+                if stop.is_set():
+                    log.warning("a face was dropped: the outbox took no more while stopping")
+                    return
+            else:
                 self._nudge()
-                return
-            if stop.is_set():
-                log.warning("a face was dropped: the outbox took no more while stopping")
                 return
 
     def camera(self, problem: str | None) -> None:
@@ -119,6 +123,11 @@ class Sender:
         try:
             with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
                 runner.run(self._main())
+        except sqlite3.DatabaseError as error:
+            self._failure = OutboxError(
+                f"the outbox {self._outbox.path} cannot be used any more ({error}): "
+                "start again; it is checked then, and set aside if it is broken"
+            )
         except BaseException as error:
             self._failure = error
 
