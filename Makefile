@@ -15,7 +15,7 @@ help: ## List what make can do
 	  printf '  make %-14s %s\n' "$$name" "$$text"; done
 
 demo: install ## A cloud and two devices on this machine (SOURCE=/dev/video0: your camera)
-	@ansible-playbook site.yml $(if $(SOURCE),-e "$$(printf '{"facefleet_source": "%s"}' "$(SOURCE)")")
+	@ansible-playbook site.yml $(if $(SOURCE),-e '{"facefleet_source": "$(or $(realpath $(SOURCE)),$(SOURCE))"}')
 	@$(MAKE) --no-print-directory status
 	@echo "Gallery: http://127.0.0.1:8088/"
 	@echo "Stop it: make stop"

@@ -4,20 +4,20 @@ Exits with a sentence for what is missing. Runs on any Python 3, to be able to s
 too old.
 """
 
-import os
 import shutil
 import sys
+from pathlib import Path
 
 OLDEST = (3, 11)
 INSTALLED = 1500 * 1000 * 1000  # bytes: .venv and pip's temporary files
-RUNNING = 1000 * 1000 * 1000
+RUNNING = 1000 * 1000 * 1000  # as vars/main/problems.yml of the role facefleet
 
-root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+root = Path(__file__).resolve().parent.parent
 
 if sys.version_info < OLDEST:
     sys.exit(
-        "%s is Python %d.%d, and 3.11 or newer is needed: install one and name it, as in "
-        "`make demo PYTHON=python3.11`." % ((sys.executable,) + sys.version_info[:2])
+        f"{sys.executable} is Python {sys.version.split()[0]}, and 3.11 or newer is needed: "
+        "install one and name it, as in `make demo PYTHON=python3.11`."
     )
 
 try:
@@ -29,10 +29,10 @@ except ImportError:
         "`sudo apt install python3-venv`."
     )
 
-needed = RUNNING if os.path.exists(os.path.join(root, ".venv", "bin", "facefleet")) else INSTALLED
+needed = RUNNING if (root / ".venv/bin/facefleet").exists() else INSTALLED
 free = shutil.disk_usage(root).free
 if free < needed:
     sys.exit(
-        "Only %.1f GB of disk are free at %s, and %.1f GB are needed: free some."
-        % (free / 1e9, root, needed / 1e9)
+        f"Only {free / 1e9:.1f} GB of disk are free at {root}, "
+        f"and {needed / 1e9:.1f} GB are needed: free some."
     )

@@ -1,6 +1,20 @@
 #!/usr/bin/python
 """Run one service under a supervisord and wait until it is ready."""
 
+import contextlib
+import json
+import os
+import pathlib
+import re
+import socket
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+import xmlrpc.client
+
+from ansible.module_utils.basic import AnsibleModule
+
 DOCUMENTATION = r"""
 module: supervised_service
 short_description: Run one service under a supervisord and wait until it is ready
@@ -42,26 +56,12 @@ options:
     default: 60
 """
 
-import contextlib
-import json
-import os
-import pathlib
-import re
-import socket
-import time
-import urllib.error
-import urllib.parse
-import urllib.request
-import xmlrpc.client
-
-from ansible.module_utils.basic import AnsibleModule
-
 QUICK_ENDS = 3  # a service that ends this often at its start has given up
 STILL_RUNNING = 91  # supervisord's code
 DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
-class NotUp(Exception):
+class NotUpError(Exception):
     """The service cannot be brought up; the text says why."""
 
 
@@ -98,13 +98,13 @@ def holder(port):
         with contextlib.suppress(OSError):
             for handle in (process / "fd").iterdir():
                 with contextlib.suppress(OSError):
-                    if os.readlink(handle) in inodes:
+                    if str(handle.readlink()) in inodes:
                         return int(process.name)
     return 0
 
 
 def check_port(port, directory, port_variable):
-    """Raises NotUp where a process of another supervisord, or of none, holds the port."""
+    """Raises NotUpError where a process of another supervisord, or of none, holds the port."""
     pid = holder(port)
     if pid is None:
         return
@@ -117,7 +117,9 @@ def check_port(port, directory, port_variable):
             return
         command = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode().strip()
     who = f"process {pid} ({command})" if pid else "a process of another user"
-    raise NotUp(f"Port {port} is taken by {who}: end it, or set {port_variable} to another port.")
+    raise NotUpError(
+        f"Port {port} is taken by {who}: end it, or set {port_variable} to another port."
+    )
 
 
 def write(path, text):
@@ -176,7 +178,7 @@ def unready(address):
 
 
 def await_ready(supervisord, params, directory, port):
-    """Raises NotUp where the service is not ready in time or has given up."""
+    """Raises NotUpError where the service is not ready in time or has given up."""
     name = params["name"]
     deadline = time.monotonic() + params["timeout"]
     quick_ends = set()  # by their start
@@ -186,12 +188,12 @@ def await_ready(supervisord, params, directory, port):
         if state["statename"] in ("BACKOFF", "FATAL"):
             quick_ends.add(state["start"])
         if state["statename"] == "FATAL" or len(quick_ends) == QUICK_ENDS:
-            raise NotUp(f"{name} ends as soon as it starts.")
+            raise NotUpError(f"{name} ends as soon as it starts.")
         problem = unready(params["ready"])
         if problem is None and state["statename"] in ("STARTING", "RUNNING"):
             return
         if time.monotonic() > deadline:
-            raise NotUp(f"{name} is not ready after {params['timeout']} s: {problem}.")
+            raise NotUpError(f"{name} is not ready after {params['timeout']} s: {problem}.")
         time.sleep(0.1)
 
 
@@ -237,7 +239,7 @@ def main():
             write(path, text)
         changed = apply(supervisord, name)
         await_ready(supervisord, params, directory, port)
-    except NotUp as problem:
+    except NotUpError as problem:
         tail = "" if "is taken by" in str(problem) else log_tail(directory / f"{name}.log")
         module.fail_json(msg=f"{problem}\n{tail}".strip())
     module.exit_json(changed=bool(stale) or changed)
