@@ -1,0 +1,120 @@
+"""The command as a person meets it: one sentence, an exit code, no traceback."""
+
+import os
+import socket
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from lab.rig import BIN, Rig, await_true, free_port, ready, unmet
+
+DETECTOR = {
+    "DEVICE": "edge-1",
+    "CAMERA": "front",
+    "SOURCE": "sample:astronaut",
+    "BROKER": "mqtt://127.0.0.1:1",
+}
+
+
+def facefleet(*arguments: str, **settings: object) -> subprocess.CompletedProcess[str]:
+    """Run it to its end; capital letters are FACEFLEET_*, AWS_* go by their own names."""
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("FACEFLEET_", "AWS_"))}
+    for name, value in settings.items():
+        environment[name if name.startswith("AWS_") else f"FACEFLEET_{name}"] = str(value)
+    return subprocess.run(
+        [str(BIN / "facefleet"), *arguments],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+
+
+def told(result: subprocess.CompletedProcess[str]) -> list[str]:
+    """The sentences on stderr; other lines there, such as a traceback's, are a failure."""
+    lines = [line for line in result.stderr.splitlines() if not line.startswith("{")]
+    assert all(line.startswith("facefleet: ") for line in lines), result.stderr
+    return [line.removeprefix("facefleet: ") for line in lines]
+
+
+@pytest.mark.parametrize("service", ["detector", "logger", "forwarder", "processor", "gallery"])
+def test_without_settings_a_service_says_which(service: str) -> None:
+    result = facefleet(service)
+    assert result.returncode == 2
+    assert "FACEFLEET_HTTP is not set: set it" in told(result)
+    assert all(sentence.endswith("is not set: set it") for sentence in told(result))
+
+
+@pytest.mark.parametrize("tool", ["status", "verify"])
+def test_without_settings_a_tool_says_which(tool: str) -> None:
+    result = facefleet(tool)
+    assert result.returncode == 2
+    assert all(sentence.endswith("is not set: set it") for sentence in told(result))
+
+
+def test_a_password_does_not_leave_the_environment() -> None:
+    result = facefleet(
+        "logger", HTTP="127.0.0.1:1", DEVICE="edge-1", BROKER="mqtt://user:hunter2@h"
+    )
+    assert result.returncode == 2
+    (sentence,) = told(result)
+    assert "leave out the user and the password" in sentence
+    assert "hunter2" not in result.stdout + result.stderr
+
+
+@pytest.mark.parametrize("service", ["logger", "detector"])
+def test_a_port_that_is_taken(service: str, tmp_path: Path) -> None:
+    settings = {"DEVICE": "edge-1", "BROKER": "mqtt://127.0.0.1:1"}
+    if service == "detector":
+        settings = {**DETECTOR, "OUTBOX": tmp_path / "outbox.sqlite"}
+    with socket.create_server(("127.0.0.1", 0)) as holder:
+        port = holder.getsockname()[1]
+        result = facefleet(service, HTTP=f"127.0.0.1:{port}", **settings)
+    assert result.returncode == 1
+    (sentence,) = told(result)
+    assert sentence.startswith(f"cannot listen on 127.0.0.1:{port} (Address already in use): end")
+
+
+@pytest.mark.parametrize("host", ["no.such.host.invalid", "a..b", "a" * 64])
+def test_an_address_of_another_machine(host: str) -> None:
+    result = facefleet("logger", HTTP=f"{host}:8081", DEVICE="edge-1", BROKER="mqtt://127.0.0.1:1")
+    assert result.returncode == 1
+    (sentence,) = told(result)
+    assert sentence.startswith(f"cannot listen on {host}:8081 (")
+
+
+@pytest.mark.parametrize(
+    "broker", ["mqtt://127.0.0.1:1", "mqtt://no.such.host.invalid", "mqtt://a..b"]
+)
+def test_a_broker_that_is_not_there_is_waited_for(rig: Rig, broker: str) -> None:
+    logger, url = rig.service("logger", wait=False, device="edge-1", broker=broker)
+    await_true(lambda: "cannot connect to" in unmet(url), "readiness tells it")
+    assert "is a broker there?" in unmet(url)
+    assert not ready(url)
+    assert logger.running()
+    assert logger.stop(5) == 0
+    assert "Traceback" not in logger.log.read_text()
+
+
+@pytest.mark.parametrize("endpoint", ["127.0.0.1:9000", "not an address", "http://u:hunter2@h"])
+def test_an_endpoint_that_is_not_an_address(endpoint: str) -> None:
+    result = facefleet(
+        "processor",
+        HTTP=f"127.0.0.1:{free_port()}",
+        BROKER="mqtt://127.0.0.1:1",
+        BUCKET="faces",
+        AWS_ENDPOINT_URL=endpoint,
+    )
+    assert result.returncode == 2
+    (sentence,) = told(result)
+    assert sentence.startswith("AWS_ENDPOINT_URL")
+    assert "hunter2" not in sentence
+
+
+def test_an_unknown_command() -> None:
+    result = facefleet("detect")
+    assert result.returncode == 2
+    assert "No such command 'detect'" in result.stderr
+    assert "Traceback" not in result.stderr

@@ -1,0 +1,187 @@
+"""Each bad setting gets one sentence, and no password is in it."""
+
+import os
+
+import pytest
+from facefleet.errors import SettingsError
+from facefleet.settings import (
+    DetectorSettings,
+    ForwarderSettings,
+    GallerySettings,
+    LoggerSettings,
+    ProcessorSettings,
+    StatusSettings,
+    VerifySettings,
+    load,
+)
+
+BROKER = "mqtt://127.0.0.1:1883"
+GOOD = {
+    DetectorSettings: {
+        "HTTP": "127.0.0.1:8081",
+        "DEVICE": "edge-1",
+        "CAMERA": "front",
+        "SOURCE": "sample:astronaut",
+        "BROKER": BROKER,
+        "OUTBOX": "outbox.sqlite",
+    },
+    LoggerSettings: {"HTTP": "127.0.0.1:8081", "DEVICE": "edge-1", "BROKER": BROKER},
+    ForwarderSettings: {
+        "HTTP": "127.0.0.1:8081",
+        "DEVICE": "edge-1",
+        "EDGE_BROKER": BROKER,
+        "CLOUD_BROKER": BROKER,
+    },
+    ProcessorSettings: {"HTTP": "127.0.0.1:8081", "BROKER": BROKER, "BUCKET": "faces"},
+    GallerySettings: {"HTTP": "127.0.0.1:8081", "BUCKET": "faces"},
+    StatusSettings: {"BROKER": BROKER},
+    VerifySettings: {
+        "DEVICE": "edge-1",
+        "EDGE_BROKER": BROKER,
+        "CLOUD_BROKER": BROKER,
+        "BUCKET": "faces",
+    },
+}
+
+
+@pytest.fixture(autouse=True)
+def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in os.environ:
+        if name.startswith("FACEFLEET_"):
+            monkeypatch.delenv(name)
+
+
+def use(monkeypatch: pytest.MonkeyPatch, settings: type, **more: str) -> None:
+    for name, value in {**GOOD[settings], **more}.items():
+        monkeypatch.setenv(f"FACEFLEET_{name}", value)
+
+
+def sentences(settings: type) -> list[str]:
+    with pytest.raises(SettingsError) as problem:
+        load(settings)
+    return str(problem.value).split("\n")
+
+
+@pytest.mark.parametrize("settings", GOOD, ids=lambda settings: settings.__name__)
+def test_the_least_that_is_needed_is_enough(
+    monkeypatch: pytest.MonkeyPatch, settings: type
+) -> None:
+    use(monkeypatch, settings)
+    assert load(settings)
+
+
+@pytest.mark.parametrize(
+    ("settings", "name"), [(settings, name) for settings, names in GOOD.items() for name in names]
+)
+def test_each_missing_one_is_named(
+    monkeypatch: pytest.MonkeyPatch, settings: type, name: str
+) -> None:
+    use(monkeypatch, settings)
+    monkeypatch.delenv(f"FACEFLEET_{name}")
+    assert sentences(settings) == [f"FACEFLEET_{name} is not set: set it"]
+
+
+def test_all_problems_are_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FACEFLEET_DEVICE", "Edge 1")
+    monkeypatch.setenv("FACEFLEET_DEVIZE", "edge-1")
+    unknown, *others = sentences(LoggerSettings)
+    assert unknown.startswith("FACEFLEET_DEVIZE is not a setting of this command: remove it")
+    assert "FACEFLEET_DEVICE" in unknown
+    assert others == [
+        "FACEFLEET_HTTP is not set: set it",
+        "FACEFLEET_DEVICE=Edge 1: use a-z, 0-9 and inner hyphens, at most 63 characters",
+        "FACEFLEET_BROKER is not set: set it",
+    ]
+
+
+def test_a_setting_of_another_command_is_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
+    use(monkeypatch, LoggerSettings, BUCKET="faces")
+    assert [sentence.split(":")[0] for sentence in sentences(LoggerSettings)] == [
+        "FACEFLEET_BUCKET is not a setting of this command"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("settings", "name", "value"),
+    [
+        (DetectorSettings, "HTTP", "8081"),
+        (DetectorSettings, "HTTP", ":8081"),
+        (DetectorSettings, "HTTP", "127.0.0.1:0"),
+        (DetectorSettings, "HTTP", "127.0.0.1:65536"),
+        (DetectorSettings, "HTTP", "127.0.0.1:\u0668\u0668"),
+        (DetectorSettings, "HTTP", "http://127.0.0.1:8081"),
+        (DetectorSettings, "HTTP", ""),
+        (DetectorSettings, "LOG_LEVEL", "loud"),
+        (DetectorSettings, "DEVICE", "../up"),
+        (DetectorSettings, "CAMERA", "a" * 64),
+        (DetectorSettings, "SOURCE", ""),
+        (DetectorSettings, "FPS", "0"),
+        (DetectorSettings, "FPS", "121"),
+        (DetectorSettings, "FPS", "nan"),
+        (DetectorSettings, "FPS", "inf"),
+        (DetectorSettings, "FPS", "fast"),
+        (DetectorSettings, "FPS", ""),
+        (DetectorSettings, "MIN_FACE", "15"),
+        (DetectorSettings, "QOS", "3"),
+        (DetectorSettings, "QOS", "-1"),
+        (DetectorSettings, "WINDOW", "0"),
+        (DetectorSettings, "WINDOW", "65536"),
+        (DetectorSettings, "WINDOW", "1.5"),
+        (DetectorSettings, "OUTBOX", ""),
+        (DetectorSettings, "OUTBOX_MAX_BYTES", "1000"),
+        (DetectorSettings, "OUTBOX_MAX_BYTES", "much"),
+        (DetectorSettings, "BROKER", "127.0.0.1:1883"),
+        (DetectorSettings, "BROKER", "mqtt://"),
+        (DetectorSettings, "BROKER", "mqtt://h:0"),
+        (DetectorSettings, "BROKER", "mqtt://h:65536"),
+        (DetectorSettings, "BROKER", "mqtt://h/path"),
+        (DetectorSettings, "BROKER", "mqtt://h?x=1"),
+        (DetectorSettings, "BROKER", "mqtts://h"),
+        (DetectorSettings, "BROKER", "http://h"),
+        (ProcessorSettings, "BUCKET", "ab"),
+        (ProcessorSettings, "BUCKET", "Faces"),
+        (ProcessorSettings, "BUCKET", "a b c"),
+        (ProcessorSettings, "BUCKET", "a/../b"),
+        (ProcessorSettings, "SHARE", "a/b"),
+        (ProcessorSettings, "PUTS", "0"),
+        (ProcessorSettings, "PUTS", "1025"),
+        (ProcessorSettings, "MAX_FACE_BYTES", "1023"),
+        (GallerySettings, "BUCKET", ""),
+        (VerifySettings, "DEVICE", "-"),
+        (ForwarderSettings, "EDGE_BROKER", "mqtt:"),
+    ],
+)
+def test_a_bad_value_gets_one_sentence(
+    monkeypatch: pytest.MonkeyPatch, settings: type, name: str, value: str
+) -> None:
+    use(monkeypatch, settings, **{name: value})
+    (sentence,) = sentences(settings)
+    begin = f"FACEFLEET_{name}={value}: " if value else f"FACEFLEET_{name} is empty: "
+    assert sentence.startswith(begin)
+    assert len(sentence) > len(begin)
+
+
+@pytest.mark.parametrize(
+    "broker",
+    [
+        "mqtt://user:hunter2@h",
+        "mqtt://hunter2@h",
+        "mqtt://:hunter2@h",
+        "http://user:hunter2@h",
+        "mqtt://user:hunter2@h:70000",
+        "mqtt://user:/hunter2@h@",
+    ],
+)
+def test_a_password_is_refused_and_not_told(monkeypatch: pytest.MonkeyPatch, broker: str) -> None:
+    use(monkeypatch, LoggerSettings, BROKER=broker)
+    (sentence,) = sentences(LoggerSettings)
+    assert sentence.startswith("FACEFLEET_BROKER=")
+    assert "hunter2" not in sentence
+
+
+def test_what_is_not_said_has_a_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    use(monkeypatch, DetectorSettings, BROKER="mqtt://h", OUTBOX_MAX_BYTES="2GiB")
+    settings = load(DetectorSettings)
+    assert settings.broker.port == 1883
+    assert settings.outbox_max_bytes == 2 << 30
+    assert settings.model is None
