@@ -1,0 +1,162 @@
+"""What S3 may answer, and what becomes of it; moto where it can, a server that obeys elsewhere."""
+
+import asyncio
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+
+import pytest
+from facefleet.errors import SettingsError
+from facefleet.store import RefusedError, Store, UnavailableError
+
+from lab.rig import AWS, BUCKET, Rig, free_port, s3
+
+KEY = "faces/edge-1/front/2026/02/28/235959.000001-0123abcd-7-89abcdef.jpg"
+
+
+class Obedient(ThreadingHTTPServer):
+    """Answers every PUT with `status` and an S3 error of `code`."""
+
+    status, code = 200, ""
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Obey)
+
+
+class _Obey(BaseHTTPRequestHandler):
+    def do_PUT(self) -> None:
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        code = self.server.code
+        body = f"<Error><Code>{code}</Code><Message>told so</Message></Error>" if code else ""
+        self.send_response(self.server.status)
+        self.send_header("ETag", '"0"')
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body.encode())
+
+    def log_message(self, *_: object) -> None:
+        """Nothing."""
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Obedient]:
+    with Obedient() as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        use(monkeypatch, f"http://127.0.0.1:{server.server_port}")
+        yield server
+        server.shutdown()
+
+
+@pytest.fixture(scope="module")
+def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with Rig(tmp_path_factory.mktemp("store")) as rig:
+        yield rig.moto()[1]
+
+
+def use(monkeypatch: pytest.MonkeyPatch, endpoint: str) -> None:
+    for name, value in {**AWS, "AWS_ENDPOINT_URL": endpoint}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("AWS_ENDPOINT_URL_S3", raising=False)
+
+
+def create(data: bytes = b"a face", bucket: str = BUCKET, key: str = KEY) -> bool:
+    async def put() -> bool:
+        attributes = {"Content-Type": "image/jpeg", "reason": "a test"}
+        return await Store(bucket).create(key, data, attributes)
+
+    return asyncio.run(put())
+
+
+def test_twice_created_is_one_object(monkeypatch: pytest.MonkeyPatch, endpoint: str) -> None:
+    use(monkeypatch, endpoint)
+    assert create(b"first") is True
+    assert create(b"second") is False
+    found = s3(endpoint).get_object(Bucket=BUCKET, Key=KEY)
+    assert found["Body"].read() == b"first"
+    assert found["ContentType"] == "image/jpeg"
+    assert found["Metadata"] == {"reason": "a test"}
+
+
+def test_a_bucket_that_does_not_exist(monkeypatch: pytest.MonkeyPatch, endpoint: str) -> None:
+    use(monkeypatch, endpoint)
+    with pytest.raises(UnavailableError, match=r"^bucket no-such does not exist: make it"):
+        create(bucket="no-such")
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "sentence"),
+    [
+        (403, "AccessDenied", "refuses (AccessDenied): check the role's policy"),
+        (403, "InvalidAccessKeyId", "refuses (InvalidAccessKeyId): check the role's policy"),
+        (403, "", "refuses (access denied): check the role's policy"),
+        (401, "", "refuses (access denied): check the role's policy"),
+        (404, "NoSuchBucket", "does not exist: make it"),
+        (409, "ConditionalRequestConflict", "has a conflict still in progress"),
+        (400, "ExpiredToken", "S3 answers 400 ExpiredToken"),
+        (500, "InternalError", "S3 answers 500 InternalError"),
+        (503, "SlowDown", "S3 answers 503 SlowDown"),
+        (503, "", "S3 answers 503"),
+        (301, "PermanentRedirect", ""),
+    ],
+)
+def test_not_now(server: Obedient, status: int, code: str, sentence: str) -> None:
+    server.status, server.code = status, code
+    with pytest.raises(UnavailableError) as told:
+        create()
+    assert sentence in str(told.value)
+    assert "\n" not in str(told.value)
+
+
+@pytest.mark.parametrize(
+    ("status", "code"), [(413, ""), (400, "EntityTooLarge"), (400, "KeyTooLongError")]
+)
+def test_never(server: Obedient, status: int, code: str) -> None:
+    server.status, server.code = status, code
+    with pytest.raises(RefusedError) as told:
+        create()
+    assert code in str(told.value)
+    assert "\n" not in str(told.value)
+
+
+def test_only_412_is_there_already(server: Obedient) -> None:
+    server.status, server.code = 412, "PreconditionFailed"
+    assert create() is False
+    server.status, server.code = 409, "OperationAborted"
+    with pytest.raises(UnavailableError):
+        create()
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "no.such.host.invalid"])
+def test_nobody_answers(monkeypatch: pytest.MonkeyPatch, host: str) -> None:
+    use(monkeypatch, f"http://{host}:{free_port()}")
+    with pytest.raises(UnavailableError, match=r"^S3 cannot be reached: "):
+        create()
+
+
+def test_credentials_may_come_later(
+    monkeypatch: pytest.MonkeyPatch, server: Obedient, tmp_path: Path
+) -> None:
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
+
+    async def first_without_then_with() -> bool:
+        store = Store(BUCKET)
+        with pytest.raises(UnavailableError, match=r"^there are no AWS credentials "):
+            await store.create(KEY, b"a face", {})
+        (tmp_path / "credentials").write_text(
+            "[default]\naws_access_key_id=a\naws_secret_access_key=b\n"
+        )
+        return await store.create(KEY, b"a face", {})
+
+    assert asyncio.run(first_without_then_with()) is True
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:9000", "a b", "http://", "ftp://h"])
+def test_an_endpoint_that_is_not_an_address(monkeypatch: pytest.MonkeyPatch, address: str) -> None:
+    use(monkeypatch, address)
+    with pytest.raises(SettingsError, match=r"^AWS_ENDPOINT_URL: give an address"):
+        Store(BUCKET)
