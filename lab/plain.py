@@ -1,14 +1,20 @@
 """The shape to compare with: publish and hope. No outbox, no receipts, everything in callbacks.
 
+`python -m lab.plain detector PORT QOS LOG FACES RATE`: numbered faces, and what was sent into LOG.
 `python -m lab.plain relay EDGE_PORT CLOUD_PORT QOS`: faces from one broker to the other.
 `python -m lab.plain processor PORT BUCKET QOS`: each face into the bucket, one after the other.
 Above QoS 0 the sessions are kept by the brokers, as that QoS deserves. Says "ready" on stdout.
 """
 
 import argparse
+import threading
+import time
+from pathlib import Path
 
 import boto3
 import paho.mqtt.client as paho
+
+from lab.feeder import CAMERA, DEVICE, Log, face
 
 FACES = "faces/#"
 
@@ -25,6 +31,22 @@ def connect(
         client.on_message = on_message
     client.connect_async("127.0.0.1", port, keepalive=10)
     return client
+
+
+def detector(port: int, qos: int, log: Path, faces: int, rate: float) -> None:
+    client = connect("plain-detector", port, qos)
+    client.on_connect = lambda *_: print("ready", flush=True)
+    client.loop_start()
+    while not client.is_connected():
+        time.sleep(0.01)
+    sent = Log(log)
+    due = time.monotonic()
+    for number in range(sent.next_number, faces):
+        due += 1 / rate
+        time.sleep(max(0, due - time.monotonic()))
+        sent.add([(number, number + 1)])
+        client.publish(f"faces/{DEVICE}/{CAMERA}/{number}.jpg", face(number), qos)
+    threading.Event().wait()
 
 
 def relay(edge_port: int, cloud_port: int, qos: int) -> None:
@@ -57,6 +79,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="publish and hope")
     roles = parser.add_subparsers(dest="role", required=True)
     for name, arguments in (
+        ("detector", {"port": int, "qos": int, "log": Path, "faces": int, "rate": float}),
         ("relay", {"edge_port": int, "cloud_port": int, "qos": int}),
         ("processor", {"port": int, "bucket": str, "qos": int}),
     ):
@@ -64,7 +87,7 @@ def main() -> None:
         for argument, kind in arguments.items():
             role.add_argument(argument, type=kind)
     given = vars(parser.parse_args())
-    {"relay": relay, "processor": processor}[given.pop("role")](**given)
+    {"detector": detector, "relay": relay, "processor": processor}[given.pop("role")](**given)
 
 
 if __name__ == "__main__":
