@@ -1,0 +1,261 @@
+"""The processor as a process: what it stores, sets aside, waits for, and how it leaves."""
+
+import hashlib
+import json
+import signal
+import urllib.request
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from urllib.parse import quote
+
+import pytest
+from facefleet.names import FaceName, content_tag
+
+from lab.listener import Listener
+from lab.rig import BUCKET, Rig, await_true, free_port, keys, ready, s3, unmet
+
+EPOCH = "0123abcd"
+MAX_FACE = 20_000
+
+
+def jpeg(number: int, size: int = 1000) -> bytes:
+    return b"\xff\xd8\xff" + b"%d" % number + bytes(size) + b"\xff\xd9"
+
+
+def topic(seq: int, data: bytes, camera: str) -> str:
+    at = datetime(2026, 2, 28, 23, 59, 59, seq % 1_000_000, UTC)
+    return str(FaceName("edge-1", camera, at, EPOCH, seq, content_tag(data)))
+
+
+def metric(url: str, name: str) -> float:
+    with urllib.request.urlopen(f"{url}/metrics", timeout=5) as answer:
+        lines = answer.read().decode().splitlines()
+    return sum(
+        float(line.split()[-1]) for line in lines if line.startswith((name + " ", name + "{"))
+    )
+
+
+def processor(rig: Rig, port: int, endpoint: str, **more: object):
+    return rig.service(
+        "processor",
+        broker=f"mqtt://127.0.0.1:{port}",
+        bucket=BUCKET,
+        AWS_ENDPOINT_URL=endpoint,
+        **more,
+    )
+
+
+class Running:
+    """A processor with broker and S3, which the tests that break nothing share."""
+
+    def __init__(self, rig: Rig) -> None:
+        _, self.port = rig.mosquitto("broker")
+        _, self.endpoint = rig.moto()
+        self.process, self.url = processor(rig, self.port, self.endpoint, max_face_bytes=MAX_FACE)
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    with Rig(tmp_path_factory.mktemp("processor")) as rig:
+        yield Running(rig)
+
+
+def test_a_face_is_stored_and_confirmed(running: Running) -> None:
+    data = jpeg(1)
+    key = topic(1, data, "one")
+    with Listener(running.port, "receipts/edge-1/one") as listener:
+        listener.say(key, data)
+        await_true(lambda: listener.receipts("edge-1", "one"), "a receipt comes")
+        (receipt,) = listener.receipts("edge-1", "one")
+    assert (receipt.epoch, receipt.stored) == (EPOCH, [(1, content_tag(data))])
+    assert not receipt.quarantined
+    assert not receipt.refused
+    found = s3(running.endpoint).get_object(Bucket=BUCKET, Key=key)
+    assert found["Body"].read() == data
+    assert found["ContentType"] == "image/jpeg"
+
+
+def test_a_face_sent_five_times_at_once_is_one_object(running: Running) -> None:
+    data = jpeg(2)
+    key = topic(2, data, "five")
+    puts = metric(running.url, "facefleet_put_seconds_count")
+    with Listener(running.port, "receipts/edge-1/five") as listener:
+        for _ in range(4):
+            listener.say(key, data, qos=0)
+        listener.say(key, data)
+        await_true(lambda: listener.stored("edge-1", "five"), "a receipt comes")
+        listener.say(key, data)  # whose sender did not hear the receipt
+        known = len(listener.stored("edge-1", "five"))
+        await_true(lambda: len(listener.stored("edge-1", "five")) > known, "it is told again")
+    assert keys(running.endpoint, "faces/edge-1/five/") == [key]
+    assert metric(running.url, "facefleet_put_seconds_count") == puts + 1
+
+
+def test_a_face_that_was_there_before_is_confirmed(running: Running) -> None:
+    data = jpeg(3)
+    key = topic(3, data, "before")
+    s3(running.endpoint).put_object(Bucket=BUCKET, Key=key, Body=data)
+    with Listener(running.port, "receipts/edge-1/before") as listener:
+        listener.say(key, data)
+        await_true(lambda: listener.stored("edge-1", "before") == [3], "a receipt comes")
+
+
+NOT_A_FACE = {
+    "not-a-jpeg": (b"GIF89a" + bytes(100), "the payload is not a whole JPEG"),
+    "empty": (b"", "the payload is not a whole JPEG"),
+    "cut-short": (jpeg(4)[:-1], "the payload is not a whole JPEG"),
+    "too-big": (jpeg(5, MAX_FACE), f"{MAX_FACE + 6} bytes are more than the {MAX_FACE} allowed"),
+}
+
+
+def quarantined(running: Running, prefix: str) -> list[tuple[str, dict]]:
+    client = s3(running.endpoint)
+    return [
+        (key, client.head_object(Bucket=BUCKET, Key=key)["Metadata"])
+        for key in keys(running.endpoint, f"quarantine/{prefix}")
+    ]
+
+
+@pytest.mark.parametrize("camera", NOT_A_FACE)
+def test_what_is_no_face_is_set_aside_once(running: Running, camera: str) -> None:
+    data, reason = NOT_A_FACE[camera]
+    key = topic(9, data, camera)
+    with Listener(running.port, f"receipts/edge-1/{camera}") as listener:
+        for times in (1, 2, 3):
+            listener.say(key, data)
+            await_true(
+                lambda: len(listener.receipts("edge-1", camera)) == times,  # noqa: B023
+                "each is confirmed as quarantined",
+            )
+        rows = [r.quarantined for r in listener.receipts("edge-1", camera)]
+    assert rows == [[(9, content_tag(data), reason)]] * 3
+    ((at, metadata),) = quarantined(running, f"edge-1/{camera}/")
+    assert metadata == {"reason": reason, "topic": quote(key)}
+    assert s3(running.endpoint).get_object(Bucket=BUCKET, Key=at)["Body"].read() == data
+    assert keys(running.endpoint, f"faces/edge-1/{camera}/") == []
+
+
+def test_a_wrong_tag_is_set_aside(running: Running) -> None:
+    key = topic(9, jpeg(6), "wrong-tag")
+    with Listener(running.port, "receipts/edge-1/wrong-tag") as listener:
+        listener.say(key, jpeg(7))
+        await_true(lambda: listener.receipts("edge-1", "wrong-tag"), "a receipt comes")
+        (receipt,) = listener.receipts("edge-1", "wrong-tag")
+    reason = "the payload is not the one that the topic's tag names"
+    assert receipt.quarantined == [(9, content_tag(jpeg(6)), reason)]
+    ((_, metadata),) = quarantined(running, "edge-1/wrong-tag/")
+    assert metadata["reason"] == reason
+
+
+def test_a_malformed_topic_is_set_aside_once(running: Running) -> None:
+    wrong = "faces/Édge/../x\u0667.jpg"
+    with Listener(running.port, "receipts/#") as listener:
+        for _ in range(3):
+            listener.say(wrong, jpeg(8))
+        after = jpeg(9)
+        listener.say(topic(1, after, "after"), after)
+        await_true(lambda: listener.stored("edge-1", "after"), "the next face is stored")
+        digest = hashlib.sha256(wrong.encode() + b"\0" + jpeg(8)).hexdigest()[:32]
+        await_true(
+            lambda: (
+                keys(running.endpoint, "quarantine/unknown/") == [f"quarantine/unknown/{digest}"]
+            ),
+            "it is set aside",
+        )
+        assert {heard for heard, *_ in listener.heard} <= {"receipts/edge-1/after"}
+    ((_, metadata),) = quarantined(running, "unknown/")
+    assert metadata == {"reason": "the topic is not a face's name", "topic": quote(wrong)}
+
+
+def test_it_waits_for_a_bucket_without_a_restart(rig: Rig) -> None:
+    _, port = rig.mosquitto("broker")
+    _, endpoint = rig.moto()
+    s3(endpoint).delete_bucket(Bucket=BUCKET)
+    process, url = processor(rig, port, endpoint, wait=False)
+    await_true(lambda: f"bucket {BUCKET} does not exist: make it" in unmet(url), "it says so")
+    await_true(lambda: "broker" not in json.loads(unmet(url))["unmet"], "it listens")
+    with Listener(port, "receipts/#") as listener:
+        listener.say(topic(1, jpeg(1), "held"), jpeg(1))
+        await_true(lambda: metric(url, "facefleet_held_bytes") > 0, "it holds the face")
+        assert not ready(url)
+        s3(endpoint).create_bucket(Bucket=BUCKET)
+        await_true(lambda: listener.stored("edge-1", "held") == [1], "it stores what it held")
+    await_true(lambda: ready(url), "it is ready")
+    assert metric(url, "facefleet_held_bytes") == 0
+    assert process.running()
+    assert "Traceback" not in process.log.read_text()
+
+
+def test_s3_may_go_and_come_back(rig: Rig) -> None:
+    _, port = rig.mosquitto("broker")
+    server, endpoint = rig.sink()
+    process, url = processor(rig, port, endpoint)
+    with Listener(port, "receipts/#") as listener:
+        listener.say(topic(1, jpeg(1), "a"), jpeg(1))
+        await_true(lambda: listener.stored("edge-1", "a") == [1], "one is stored")
+        server.kill()
+        for seq in range(2, 100):
+            listener.say(topic(seq, jpeg(seq), "a"), jpeg(seq), qos=0)
+        await_true(lambda: "S3 cannot be reached" in unmet(url), "readiness says so")
+        assert listener.stored("edge-1", "a") == [1]
+        server.start()
+        await_true(lambda: len(listener.stored("edge-1", "a")) == 99, "the others follow")
+    await_true(lambda: ready(url), "it is ready again")
+    assert "Traceback" not in process.log.read_text()
+
+
+def test_at_the_end_what_is_under_way_is_stored_and_confirmed(rig: Rig) -> None:
+    _, port = rig.mosquitto("broker")
+    _, endpoint = rig.sink(seconds=2)
+    process, url = processor(rig, port, endpoint)
+    with Listener(port, "receipts/#") as listener:
+        faces = [jpeg(seq) for seq in range(30)]
+        for seq, data in enumerate(faces, 1):
+            listener.say(topic(seq, data, "a"), data)
+        size = sum(len(data) for data in faces)
+        await_true(lambda: metric(url, "facefleet_held_bytes") == size, "all are under way", 2)
+        process.signal(signal.SIGTERM)
+        assert process.wait(5) == 0
+        await_true(lambda: len(listener.stored("edge-1", "a")) == 30, "receipts came")
+    assert "Traceback" not in process.log.read_text()
+
+
+def test_at_the_end_a_bucket_that_does_not_answer_is_not_waited_for(rig: Rig) -> None:
+    _, port = rig.mosquitto("broker")
+    _, endpoint = rig.sink(seconds=60)
+    process, url = processor(rig, port, endpoint, wait=False)
+    await_true(lambda: "broker" not in json.loads(unmet(url) or "{}").get("unmet", "broker"), "up")
+    with Listener(port, "none") as listener:
+        listener.say(topic(1, jpeg(1), "a"), jpeg(1))
+    await_true(lambda: metric(url, "facefleet_held_bytes") > 0, "one is under way")
+    process.signal(signal.SIGTERM)
+    assert process.wait(5) == 0
+    assert "Traceback" not in process.log.read_text()
+
+
+def test_an_idle_processor_leaves_at_once(rig: Rig) -> None:
+    process, _ = processor(rig, free_port(), f"http://127.0.0.1:{free_port()}", wait=False)
+    await_true(lambda: "not ready" in process.log.read_text(), "it is up")
+    assert process.stop(5) == 0
+    assert "Traceback" not in process.log.read_text()
+
+
+def test_what_it_holds_is_bounded(rig: Rig) -> None:
+    _, port = rig.mosquitto("broker")
+    process, url = processor(rig, port, f"http://127.0.0.1:{free_port()}", wait=False)
+    await_true(lambda: "S3 cannot be reached" in unmet(url), "it is up")
+    await_true(lambda: "broker" not in json.loads(unmet(url))["unmet"], "it listens")
+    data = jpeg(1, 1 << 20)
+    with Listener(port, "none") as listener:
+        for seq in range(80):
+            listener.say(f"faces/{seq}", data)
+    await_true(
+        lambda: (
+            metric(url, "facefleet_held_bytes")
+            + len(data) * metric(url, "facefleet_messages_dropped_total")
+            == 80 * len(data)
+        ),
+        "each was held or dropped",
+    )
+    assert 60 << 20 < metric(url, "facefleet_held_bytes") <= 64 << 20
+    assert process.running()
