@@ -70,7 +70,7 @@ $(BIN)/python3:
 	@$(PYTHON) -m venv .venv
 
 $(DEMO_STAMP): | $(BIN)/python3
-	@echo "Installing what the demo needs (once; about 600 MB)"
+	@echo "Installing what the demo needs (once; about 1 GB)"
 	@pip install --require-hashes -r requirements/demo.txt
 	@pip install --no-deps --no-build-isolation -e app
 	@rm -f .venv/demo-*; touch $@

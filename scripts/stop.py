@@ -7,6 +7,8 @@ another checkout are left alone. Needs nothing but Python: it works without `.ve
 """
 
 import os
+import re
+import shutil
 import signal
 import sys
 import time
@@ -57,11 +59,20 @@ def wait(state_dir: Path, seconds: float) -> dict[int, Path]:
     return left
 
 
+def remove_sockets(state_dir: Path) -> None:
+    """Remove what a killed supervisord left outside of its directory."""
+    for config in [*state_dir.glob("supervisord.conf"), *state_dir.glob("*/supervisord.conf")]:
+        address = re.search(r"^serverurl = unix://(.+)$", config.read_text(), re.MULTILINE)
+        if address:
+            shutil.rmtree(Path(address[1]).parent, ignore_errors=True)
+
+
 def main() -> str:
     """Stop all; returns what was stopped as a line, or exits with what could not be."""
     state_dir = Path(sys.argv[1]).resolve() if len(sys.argv) > 1 else STATE_DIR
     found = supervised(state_dir)
     if not found:
+        remove_sockets(state_dir)
         return "Nothing of this fleet was running."
     # A supervisord ends its own services, in order; what has lost its supervisord is ended here.
     send(signal.SIGTERM, {pid for pid in found if parent(pid) not in found})
@@ -70,6 +81,7 @@ def main() -> str:
         left = wait(state_dir, PATIENCE)
     if left:
         sys.exit(f"Could not end the processes {', '.join(map(str, sorted(left)))}.")
+    remove_sockets(state_dir)
     hosts = ", ".join(sorted({directory.name for directory in found.values()}))
     return f"Stopped {len(found)} processes of {hosts}."
 
