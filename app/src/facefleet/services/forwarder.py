@@ -65,13 +65,16 @@ async def _relay(settings: ForwarderSettings, health: Health) -> None:
         on_down=lambda sentence: health.set("cloud broker", sentence),
         will=Will(status_topic(device), b"link down"),
     )
-    relaying = asyncio.gather(edge.run(), cloud.run())
+    relaying = {asyncio.create_task(edge.run()), asyncio.create_task(cloud.run())}
     try:
-        await asyncio.shield(relaying)
+        ended, _ = await asyncio.wait(relaying, return_when=asyncio.FIRST_COMPLETED)
+        for side in ended:  # by a defect: raise it
+            side.result()
     finally:
         cloud.publish(status_topic(device), b"link down", retain=True)
-        relaying.cancel()
-        await asyncio.wait({relaying})
+        for side in relaying:
+            side.cancel()
+        await asyncio.wait(relaying)
 
 
 def _pass(
