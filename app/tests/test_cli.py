@@ -1,13 +1,12 @@
 """The command as a person meets it: one sentence, an exit code, no traceback."""
 
-import os
 import socket
-import subprocess
 from pathlib import Path
 
 import pytest
 
-from lab.rig import BIN, Rig, await_true, free_port, ready, unmet
+from lab.rig import Rig, await_true, free_port, ready, unmet
+from lab.shell import facefleet, told
 
 DETECTOR = {
     "DEVICE": "edge-1",
@@ -15,28 +14,6 @@ DETECTOR = {
     "SOURCE": "sample:astronaut",
     "BROKER": "mqtt://127.0.0.1:1",
 }
-
-
-def facefleet(*arguments: str, **settings: object) -> subprocess.CompletedProcess[str]:
-    """Run it to its end; capital letters are FACEFLEET_*, AWS_* go by their own names."""
-    environment = {k: v for k, v in os.environ.items() if not k.startswith(("FACEFLEET_", "AWS_"))}
-    for name, value in settings.items():
-        environment[name if name.startswith("AWS_") else f"FACEFLEET_{name}"] = str(value)
-    return subprocess.run(
-        [str(BIN / "facefleet"), *arguments],
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-    )
-
-
-def told(result: subprocess.CompletedProcess[str]) -> list[str]:
-    """The sentences on stderr; other lines there, such as a traceback's, are a failure."""
-    lines = [line for line in result.stderr.splitlines() if not line.startswith("{")]
-    assert all(line.startswith("facefleet: ") for line in lines), result.stderr
-    return [line.removeprefix("facefleet: ") for line in lines]
 
 
 @pytest.mark.parametrize("service", ["detector", "logger", "forwarder", "processor", "gallery"])
