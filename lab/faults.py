@@ -30,7 +30,7 @@ from lab.rows import ROWS, Row
 from lab.s3 import Control
 
 FULL = Load(faces=5000, rate=400, outage=20, deadline=300, seed=1)
-SHORT = Load(faces=300, rate=100, outage=3, deadline=45, seed=1)
+SHORT = Load(faces=240, rate=100, outage=3, deadline=45, seed=1)
 EMBEDDED = {"faces": 1000, "rate": 100}
 """What the embedded broker is for: a few cameras."""
 PLAIN = {"rate": 100}
@@ -65,8 +65,8 @@ def run(
 ) -> Result:
     """Run one row from nothing to nothing."""
     row = ROWS[row_name]
-    if row.seconds and load.faces >= FULL.faces:
-        load = replace(load, rate=load.faces / row.seconds)
+    if row.spread:
+        load = replace(load, rate=load.faces / load.random_for)
     with (
         tempfile.TemporaryDirectory(prefix="facefleet-faults-") as name,
         _disk(Path(name) / "disk", row.small_disk) as folder,

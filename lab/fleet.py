@@ -43,6 +43,11 @@ class Load:
         return max(30, self.faces // 10)
 
     @property
+    def random_for(self) -> float:
+        """Seconds."""
+        return 6 * self.outage
+
+    @property
     def step(self) -> int:
         """PUTs between one kill and the next."""
         return max(10, self.faces // 20)
@@ -52,6 +57,7 @@ class Fleet:
     """The parts that both shapes share; a context manager that ends what it started."""
 
     name: str
+    far: float  # seconds a PUT that keep faces on their way while something is killed
     detector: Process
     forwarder: Process
     processors: list[Process]
@@ -147,6 +153,7 @@ class Facefleet(Fleet):
     """The app's own services, with the feeder as the detector."""
 
     name = "facefleet"
+    far = 0.2
 
     def start(self, replicas: int, step_back_at: int, folder: Path) -> None:
         self.outbox = folder / "outbox.sqlite"
@@ -234,6 +241,7 @@ class Plain(Fleet):
     """Publish and hope (lab.plain). It is done when nothing has moved for a while."""
 
     name = "plain"
+    far = 0  # one PUT after the other is slow enough
 
     def start(self, replicas: int, step_back_at: int, folder: Path) -> None:
         self.processors = [

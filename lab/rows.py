@@ -25,7 +25,6 @@ from lab.rig import Process
 KILLS = 3
 LOSS = 0.2
 SLOW = 1.0  # seconds a PUT
-RANDOM_FOR = 120.0  # seconds
 
 Fault = Callable[[Fleet], AbstractContextManager[None]]
 
@@ -35,12 +34,12 @@ class Row:
     """A fault, and what the fleet must be like for it."""
 
     fault: Fault
-    plain: bool = True  # publish-and-hope has what is broken here
+    plain: bool = True  # publish-and-hope has what is broken here, and ends within the hour
     embedded: bool = False  # also run with the embedded broker
     replicas: int = 1  # processors
     clock_back: bool = False  # capture times jump an hour back half way
     small_disk: bool = False  # the outbox has a small file system of its own, where one can mount
-    seconds: float | None = None  # the faces are spread over these
+    spread: bool = False  # faces come for as long as everything at random goes on
 
 
 @contextmanager
@@ -53,6 +52,7 @@ def killed(pick: Callable[[Fleet], Process]) -> Fault:
 
     @contextmanager
     def fault(fleet: Fleet) -> Iterator[None]:
+        fleet.s3.fault(delay=fleet.far)
         for _ in range(KILLS):
             fleet.until_progress()
             _kill(pick(fleet))
@@ -69,6 +69,7 @@ def wan_down(fleet: Fleet) -> Iterator[None]:
 
 @contextmanager
 def brokers_wiped(fleet: Fleet) -> Iterator[None]:
+    fleet.s3.fault(delay=fleet.far)
     fleet.until_progress()
     _wipe(fleet)
     yield
@@ -84,7 +85,7 @@ def s3_failing(fleet: Fleet) -> Iterator[None]:
 def s3_slow(fleet: Fleet) -> Iterator[None]:
     fleet.s3.fault(delay=SLOW)
     yield
-    fleet.s3.fault()
+    fleet.s3.fault(delay=0)
 
 
 @contextmanager
@@ -156,7 +157,7 @@ def disk_full(fleet: Facefleet) -> Iterator[None]:
 def anything(fleet: Fleet) -> Iterator[None]:
     """Everything above that has no row-wide set-up, one after another, as the seed has it."""
     dice = random.Random(fleet.load.seed)
-    end = time.monotonic() + min(RANDOM_FOR, 6 * fleet.load.outage)
+    end = time.monotonic() + fleet.load.random_for
     while time.monotonic() < end:
         dice.choice(DISTURBANCES)(fleet, dice.uniform(0.5, 5))
         time.sleep(dice.uniform(0, 2))
@@ -184,7 +185,7 @@ def _hole(fleet: Fleet, seconds: float) -> None:
 def _fail(fleet: Fleet, seconds: float) -> None:
     fleet.s3.fault(status=503)
     time.sleep(seconds)
-    fleet.s3.fault()
+    fleet.s3.fault(status=0)
 
 
 def _lose(fleet: Fleet, seconds: float) -> None:
@@ -259,11 +260,11 @@ ROWS: dict[str, Row] = {
     "wan-down": Row(wan_down),
     "brokers-wiped": Row(brokers_wiped, embedded=True),
     "s3-503": Row(s3_failing),
-    "s3-slow": Row(s3_slow),
+    "s3-slow": Row(s3_slow, plain=False),
     "messages-lost": Row(lossy),
     "replica-frozen": Row(replica_frozen, replicas=2, plain=False),
     "outbox-restored": Row(outbox_restored, plain=False),
     "clock-back": Row(clean, clock_back=True, plain=False),
     "disk-full": Row(disk_full, small_disk=True, plain=False),
-    "random": Row(anything, seconds=RANDOM_FOR),
+    "random": Row(anything, spread=True),
 }

@@ -3,7 +3,7 @@
 It speaks as much of S3 as boto3 and obstore need here, unmodified: buckets made by PUT, objects by
 PUT (`If-None-Match: *`), GET, HEAD, DELETE, and ListObjectsV2 in pages. Signatures are not checked,
 and everything is kept in memory. `/_lab` is no bucket's name: GET gives the counters as JSON, POST
-sets the faults: {"status": 503} answers every S3 request so, {"delay": 1.0} holds each PUT.
+sets faults: {"status": 503} answers every S3 request so, {"delay": 1.0} holds each PUT.
 """
 
 import argparse
@@ -12,7 +12,7 @@ import hashlib
 import json
 import urllib.request
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from http import HTTPStatus
@@ -72,7 +72,7 @@ class Control:
         self._url = endpoint + LAB
 
     def fault(self, **faults: float) -> None:
-        """Set the faults; what is not named is in order again."""
+        """Set some of the faults; 0 puts one in order again."""
         urllib.request.urlopen(self._url, json.dumps(faults).encode(), timeout=10).close()
 
     def counters(self) -> dict[str, int]:
@@ -115,7 +115,7 @@ class Server:
 
     def _lab(self, request: Request) -> Answer:
         if request.method == "POST":
-            self._faults = Faults(**json.loads(request.body))
+            self._faults = replace(self._faults, **json.loads(request.body))
         return Answer(200, json.dumps(asdict(self._counters)).encode())
 
     def _bucket(self, request: Request, name: str) -> Answer:

@@ -103,6 +103,6 @@ def test_faults_come_and_go(rig: Rig) -> None:
     control.fault(status=503)
     with pytest.raises(BaseError, match="503"):
         obstore.put(store(endpoint), "faces/k", b"", mode="create", use_multipart=False)
-    control.fault()
+    control.fault(status=0)
     obstore.put(store(endpoint), "faces/k", b"", mode="create", use_multipart=False)
     assert control.counters() == {"puts": 2, "conflicts": 0}
