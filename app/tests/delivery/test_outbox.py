@@ -1,0 +1,427 @@
+"""The outbox keeps what it took, says what it gave up, and gets over a full disk and a kill."""
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from facefleet.delivery.database import OutboxError
+from facefleet.delivery.outbox import DiskFullError, Outbox, ranges
+from facefleet.names import FaceName, content_tag
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    consumes,
+    initialize,
+    invariant,
+    multiple,
+    rule,
+    run_state_machine_as_test,
+)
+
+BIG = 1 << 30
+AT = datetime(2026, 2, 28, 23, 59, 59, 1, UTC)
+
+
+def jpeg(number: int, size: int = 1000) -> bytes:
+    return b"%d:" % number + bytes(size)
+
+
+def faces(first: int, last: int, size: int = 1000) -> list[tuple[datetime, bytes]]:
+    return [
+        (AT + timedelta(microseconds=number), jpeg(number, size))
+        for number in range(first, last + 1)
+    ]
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "outbox.sqlite"
+
+
+@pytest.fixture
+def outbox(path: Path) -> Iterator[Outbox]:
+    outbox = Outbox(path, "edge-1", "front", BIG)
+    yield outbox
+    outbox.close()
+
+
+def pairs(names: list[FaceName]) -> list[tuple[int, str]]:
+    return [(name.seq, name.tag) for name in names]
+
+
+def test_names_count_from_one_without_gaps(outbox: Outbox) -> None:
+    names = [name for n in (1, 4, 7) for name in outbox.add(faces(n, n + 2))[0]]
+    assert [name.seq for name in names] == list(range(1, 10))
+    assert [name.tag for name in names] == [content_tag(jpeg(n)) for n in range(1, 10)]
+    assert {(name.device, name.camera, name.epoch) for name in names} == {
+        ("edge-1", "front", outbox.epoch)
+    }
+    assert outbox.read(7) == (names[6], jpeg(7))
+    assert outbox.backlog(after=3, limit=3) == [4, 5, 6]
+
+
+def test_a_settled_face_is_gone_and_counted(outbox: Outbox) -> None:
+    names, _ = outbox.add(faces(1, 4))
+    (one, two, three, _) = pairs(names)
+    settled = outbox.settle([one, one], [two], [(*three, "too large")])
+    assert [seq for seq, _ in settled] == [1, 2, 3]
+    assert settled[0][1] == pytest.approx(names[0].captured.timestamp())
+    assert outbox.backlog(0, 10) == [4]
+    assert outbox.read(1) is None
+    counts = outbox.counts
+    assert (counts.stored, counts.quarantined, counts.dead, counts.pending) == (1, 1, 1, 1)
+    assert outbox.settle([one, two, three]) == []
+    assert outbox.counts == counts
+
+
+def test_another_lifes_receipt_is_left_alone(outbox: Outbox) -> None:
+    ((seq, tag), _) = pairs(outbox.add(faces(1, 2))[0])
+    other = "0" * 8
+    assert tag != other
+    assert outbox.settle([(seq, other)], [(seq, other)], [(seq, other, "why")]) == []
+    assert outbox.settle([(99, tag)]) == []
+    assert outbox.counts.pending == 2
+    assert outbox.read(seq) is not None
+
+
+def test_reopened_it_is_the_same(path: Path) -> None:
+    first = Outbox(path, "edge-1", "front", 20_000)
+    names, _ = first.add(faces(1, 30))
+    first.settle(pairs(names)[20:25], pairs(names)[25:26], [(*pairs(names)[26], "why")])
+    epoch, counts, backlog = first.epoch, first.counts, first.backlog(0, 100)
+    kept = [first.read(seq) for seq in backlog]
+    first.close()
+    second = Outbox(path, "edge-1", "front", 20_000)
+    assert (second.epoch, second.counts, second.backlog(0, 100)) == (epoch, counts, backlog)
+    assert [second.read(seq) for seq in backlog] == kept
+    assert second.add(faces(31, 31))[0][0].seq == 31
+    second.close()
+
+
+def test_the_oldest_make_room(path: Path) -> None:
+    outbox = Outbox(path, "edge-1", "front", 10 * 1003)
+    _, gone = outbox.add(faces(1, 9, 1001))
+    assert gone == []
+    names, gone = outbox.add(faces(10, 14))
+    assert gone == [1, 2, 3, 4, 5][: len(gone)]
+    assert outbox.backlog(0, 100) == list(range(len(gone) + 1, 15))
+    outbox.settle(pairs(names)[:1])
+    more = outbox.add(faces(15, 20))[1]
+    assert more == list(range(len(gone) + 1, len(gone) + 1 + len(more)))
+    evicted = _rows(path, "SELECT first, last, reason FROM evicted")
+    assert evicted == [(1, more[-1], "the outbox is full")]
+    assert outbox.counts.evicted == more[-1]
+    outbox.close()
+
+
+def test_a_face_confirmed_between_leaves_a_gap_in_the_evicted(path: Path) -> None:
+    outbox = Outbox(path, "edge-1", "front", 6 * 1002)
+    names, _ = outbox.add(faces(1, 6))
+    outbox.settle([pairs(names)[1]])
+    assert outbox.add(faces(7, 9))[1] == [1, 3]
+    assert _rows(path, "SELECT first, last FROM evicted") == [(1, 1), (3, 3)]
+    outbox.close()
+
+
+def _rows(path: Path, sql: str) -> list[tuple]:
+    with sqlite3.connect(path) as db:
+        rows = db.execute(sql).fetchall()
+    db.close()
+    return rows
+
+
+@pytest.mark.parametrize(
+    ("seqs", "found"),
+    [([], []), ([5], [(5, 5)]), ([1, 2, 3], [(1, 3)]), ([1, 3, 4, 9], [(1, 1), (3, 4), (9, 9)])],
+)
+def test_ranges(seqs: list[int], found: list[tuple[int, int]]) -> None:
+    assert ranges(seqs) == found
+
+
+class AnyStory(RuleBasedStateMachine):
+    """Whatever happens to an outbox: nothing is lost uncounted, and the size is bounded."""
+
+    face = Bundle("face")
+    LIMIT = 20_000
+
+    @initialize()
+    def open(self) -> None:
+        self.path = Path(os.environ["OUTBOX_UNDER_TEST"]) / f"{id(self)}-{os.urandom(4).hex()}"
+        self.outbox = self._open()
+        self.pending: dict[int, tuple[str, bytes]] = {}
+        self.stored = self.quarantined = self.dead = self.evicted = self.captured = 0
+
+    def _open(self) -> Outbox:
+        return Outbox(self.path, "edge-1", "front", self.LIMIT)
+
+    @rule(target=face, sizes=st.lists(st.integers(1, 4000), min_size=1, max_size=4))
+    def add(self, sizes: list[int]):
+        batch = [(AT, jpeg(self.captured + n, size)) for n, size in enumerate(sizes)]
+        before = sorted(self.pending)
+        names, gone = self.outbox.add(batch)
+        self.captured += len(batch)
+        assert gone == before[: len(gone)]  # the oldest
+        for seq in gone:
+            del self.pending[seq]
+        self.evicted += len(gone)
+        for name, (_, data) in zip(names, batch, strict=True):
+            self.pending[name.seq] = name.tag, data
+        return multiple(*pairs(names))
+
+    @rule(pair=consumes(face), verdict=st.sampled_from(["stored", "quarantined", "dead"]))
+    def settle(self, pair: tuple[int, str], verdict: str) -> None:
+        there = pair[0] in self.pending
+        rows = {"stored": [], "quarantined": [], "dead": []}
+        rows[verdict] = [(*pair, "why")] if verdict == "dead" else [pair]
+        settled = self.outbox.settle(**rows)
+        assert [seq for seq, _ in settled] == [pair[0]] * there
+        if there:
+            del self.pending[pair[0]]
+            setattr(self, verdict, getattr(self, verdict) + 1)
+
+    @rule(pair=face, tag=st.from_regex(r"[0-9a-f]{8}", fullmatch=True))
+    def settle_another(self, pair: tuple[int, str], tag: str) -> None:
+        if tag != pair[1]:
+            assert self.outbox.settle([(pair[0], tag)]) == []
+
+    @rule()
+    def reopen(self) -> None:
+        self.outbox.close()
+        self.outbox = self._open()
+
+    @invariant()
+    def balances(self) -> None:
+        c = self.outbox.counts
+        assert c.captured == (c.stored + c.quarantined + c.pending + c.evicted + c.dead + c.dropped)
+        assert (c.captured, c.stored, c.quarantined, c.pending, c.evicted, c.dead) == (
+            self.captured,
+            self.stored,
+            self.quarantined,
+            len(self.pending),
+            self.evicted,
+            self.dead,
+        )
+
+    @invariant()
+    def keeps(self) -> None:
+        assert self.outbox.backlog(0, 1000) == sorted(self.pending)
+        for seq, (tag, data) in self.pending.items():
+            name, kept = self.outbox.read(seq)
+            assert (name.tag, kept) == (tag, data)
+
+    @invariant()
+    def is_bounded(self) -> None:
+        assert sum(len(data) for _, data in self.pending.values()) <= self.LIMIT
+
+    def teardown(self) -> None:
+        self.outbox.close()
+
+
+def test_any_story(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OUTBOX_UNDER_TEST", str(tmp_path))
+    run_state_machine_as_test(
+        AnyStory, settings=settings(max_examples=25, stateful_step_count=25, deadline=None)
+    )
+
+
+def test_a_batch_is_one_commit(outbox: Outbox, path: Path) -> None:
+    reader = sqlite3.connect(path)
+    seen = set()
+
+    def look() -> int:
+        seen.add(reader.execute("SELECT count(*) FROM pending").fetchone()[0])
+        return 0
+
+    connection = outbox._db._db  # SQLite calls `look` at every step of the statements
+    connection.set_progress_handler(look, 1)
+    outbox.add(faces(1, 32))
+    connection.set_progress_handler(None, 0)
+    look()
+    reader.close()
+    assert seen == {0, 32}
+
+
+WRITER = """
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from facefleet.delivery.outbox import Outbox
+
+outbox = Outbox(Path(sys.argv[1]), "edge-1", "front", 1 << 30)
+number = outbox.counts.captured
+while True:
+    number += 5
+    names, _ = outbox.add((datetime.now(UTC), b"%d" % n * 500) for n in range(number - 5, number))
+    print(*(f"{name.seq}-{name.tag}" for name in names), sep="\\n", flush=True)
+    outbox.settle([(name.seq, name.tag) for name in names[:1]])
+"""
+
+
+def test_a_killed_writer_loses_nothing_that_was_taken(path: Path) -> None:
+    taken: list[str] = []
+    for life in range(3):
+        writer = subprocess.Popen(
+            [sys.executable, "-c", WRITER, str(path)], stdout=subprocess.PIPE, text=True
+        )
+        with writer:
+            for _ in range(40 + 7 * life):
+                taken.append(writer.stdout.readline().strip())
+            writer.send_signal(signal.SIGKILL)
+            taken += [line.strip() for line in writer.stdout if line.endswith("\n")]
+    outbox = Outbox(path, "edge-1", "front", BIG)
+    pending = {seq: outbox.read(seq)[0].tag for seq in outbox.backlog(0, 1 << 20)}
+    for seq, _, tag in (word.partition("-") for word in taken):
+        assert pending.get(int(seq), tag) == tag
+        assert int(seq) in pending or int(seq) % 5 == 1  # the first of each batch was confirmed
+    counts = outbox.counts
+    assert counts.captured == counts.stored + counts.pending
+    assert 0 <= counts.captured - len(taken) <= 15  # a batch a life: taken, and the word lost
+    outbox.close()
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 2 MiB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=2m", "none", str(folder)]
+    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("a small disk can only be mounted by root, with the right to mount")
+    yield folder
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def fill(folder: Path) -> Path:
+    """Take what room there is."""
+    ballast = folder / "ballast"
+    with ballast.open("ab", buffering=0) as file:
+        try:
+            while True:
+                file.write(bytes(4096))
+        except OSError:
+            return ballast
+
+
+def test_a_full_disk_is_got_over(small_disk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("facefleet.delivery.outbox.RESERVE", 0)
+    outbox = Outbox(small_disk / "outbox.sqlite", "edge-1", "front", BIG)
+    outbox.add(faces(1, 100))
+    ballast = fill(small_disk)
+
+    full, gone, number = 0, 0, 101
+    for _ in range(100):  # 400 faces into no room: the oldest give theirs, or it is refused
+        try:
+            gone += len(outbox.add(faces(number, number + 3, 4000))[1])
+            number += 4
+        except DiskFullError:
+            full += 1
+    counts = outbox.counts
+    assert gone or full
+    assert counts.evicted == gone
+    assert counts.captured == counts.pending + counts.evicted == number - 1
+
+    ballast.unlink()
+    names, _ = outbox.add(faces(1, 4))
+    assert names[0].seq == number
+    assert outbox.settle(pairs(names))
+    before = outbox.counts
+    outbox.close()
+    again = Outbox(small_disk / "outbox.sqlite", "edge-1", "front", BIG)
+    assert again.counts == before
+    again.close()
+
+
+def test_a_full_disk_of_an_empty_outbox_is_told(small_disk: Path) -> None:
+    outbox = Outbox(small_disk / "outbox.sqlite", "edge-1", "front", BIG)
+    ballast = fill(small_disk)
+    for _ in range(3):
+        with pytest.raises(DiskFullError, match="free some space"):
+            outbox.add(faces(1, 32, 20_000))
+    assert outbox.counts.captured == 0
+    ballast.unlink()
+    names, gone = outbox.add(faces(1, 3))
+    assert [name.seq for name in names] == [1, 2, 3]
+    assert gone == []
+    outbox.close()
+
+
+LIMITED = """
+import resource, sys
+from datetime import UTC, datetime
+from pathlib import Path
+from facefleet.delivery.outbox import DiskFullError, Outbox
+
+def limit(size):  # of any file that this process writes: what is beyond fails, as on a full disk
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+
+outbox = Outbox(Path(sys.argv[1]), "edge-1", "front", 1 << 30)
+limit(300_000)
+full = gone = taken = 0
+for number in range(200):
+    try:
+        gone += len(outbox.add([(datetime.now(UTC), b"%d" % number + bytes(4000))])[1])
+        taken += 1
+    except DiskFullError:
+        full += 1
+counts = outbox.counts
+assert gone or full
+assert counts.captured == taken == counts.pending + counts.evicted, counts
+assert counts.evicted == gone
+limit(resource.RLIM_INFINITY)
+names, gone = outbox.add((datetime.now(UTC), bytes(20_000)) for _ in range(32))
+assert [name.seq for name in names] == list(range(taken + 1, taken + 33))
+assert gone == []
+print("on it goes")
+"""
+
+
+def test_files_that_cannot_grow_are_got_over(path: Path) -> None:
+    result = subprocess.run(
+        [sys.executable, "-c", LIMITED, str(path)], capture_output=True, text=True, check=False
+    )
+    assert result.stdout == "on it goes\n", result.stderr
+
+
+def test_another_cameras_outbox_is_refused(outbox: Outbox, path: Path) -> None:
+    with pytest.raises(OutboxError, match="is the outbox of edge-1/front and not of edge-1/back"):
+        Outbox(path, "edge-1", "back", BIG)
+
+
+def test_a_path_that_cannot_be(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    for path in (tmp_path / "file" / "outbox.sqlite", tmp_path):
+        with pytest.raises(OutboxError, match="check the path"):
+            Outbox(path, "edge-1", "front", BIG)
+
+
+@pytest.mark.parametrize("where", ["the header", "the middle", "all of it"])
+def test_a_broken_file_is_set_aside(
+    path: Path, where: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = Outbox(path, "edge-1", "front", BIG)
+    first.add(faces(1, 200))
+    first.close()
+    size = path.stat().st_size
+    start, length = {
+        "the header": (0, 100),
+        "the middle": (4096, size - 8192),
+        "all of it": (0, size),
+    }[where]
+    with path.open("r+b") as file:
+        file.seek(start)
+        file.write(b"\xaa" * length)
+    second = Outbox(path, "edge-1", "front", BIG)
+    assert second.epoch != first.epoch
+    assert second.counts.captured == 0
+    assert second.add(faces(1, 1))[0][0].seq == 1
+    second.close()
+    assert len(list(path.parent.glob("outbox.sqlite.broken-*"))) == 1
+    assert "was broken and has been set aside" in "".join(capsys.readouterr())

@@ -1,0 +1,200 @@
+"""The detector as a process: what it sends, what it remembers, and what it says when it cannot."""
+
+import json
+import signal
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from facefleet.names import FaceName, Receipt, content_tag
+from facefleet.vision.faces import read_face
+
+from lab.listener import Listener
+from lab.rig import Process, Rig, await_true, free_port, ready, unmet
+from lab.shell import facefleet, told
+
+NOBODY = "mqtt://127.0.0.1:1"
+STATUS = "status/edge-1/front"
+
+
+def detector(rig: Rig, broker: str = NOBODY, **more: object) -> tuple[Process, str]:
+    settings = {
+        "device": "edge-1",
+        "camera": "front",
+        "source": "sample:astronaut",
+        "fps": 20,
+        "broker": broker,
+        "outbox": rig.folder / "outbox.sqlite",
+        **more,
+    }
+    return rig.service("detector", wait=False, **settings)
+
+
+def names(listener: Listener) -> list[FaceName]:
+    found = [FaceName.parse(topic) for topic, *_ in listener.heard if topic.startswith("faces/")]
+    assert None not in found
+    return found
+
+
+def camera_problem(url: str) -> str:
+    return json.loads(unmet(url) or "{}").get("unmet", {}).get("camera", "")
+
+
+def test_it_sends_faces_that_say_what_they_are(rig: Rig) -> None:
+    _, port = rig.mosquitto("broker")
+    with Listener(port, "#") as listener:
+        began = datetime.now(UTC)
+        _, url = detector(rig, f"mqtt://127.0.0.1:{port}")
+        await_true(lambda: len(set(map(str, names(listener)))) >= 3, "faces come")
+        await_true(lambda: ready(url), "it is ready")
+        for topic, payload, _ in list(listener.heard):
+            if name := FaceName.parse(topic):
+                assert (name.device, name.camera) == ("edge-1", "front")
+                assert name.tag == content_tag(payload)
+                assert began <= name.captured <= datetime.now(UTC)
+                info = read_face(payload)
+                assert (info.device, info.camera, info.detector) == ("edge-1", "front", "haar")
+                assert info.captured == name.captured
+
+
+def test_killed_it_goes_on_with_what_is_unconfirmed(rig: Rig) -> None:
+    _, port = rig.mosquitto("broker")
+    with Listener(port, "#") as first:
+        process, _ = detector(rig, f"mqtt://127.0.0.1:{port}")
+        await_true(lambda: len({name.seq for name in names(first)}) >= 5, "faces come")
+        before = {name.seq: name for name in names(first)}
+        epoch = before[1].epoch
+        confirmed = Receipt(epoch, stored=[(seq, before[seq].tag) for seq in (1, 2)])
+        first.say("receipts/edge-1/front", confirmed.encode())
+        await_true(
+            lambda: any(json.loads(row).get("stored") == 2 for row in first.on(STATUS)), "heard"
+        )
+        process.kill()
+        await_true(
+            lambda: first.on(STATUS)[-1] == b'{"state": "offline"}', "its will says that it is gone"
+        )
+        before = {name.seq: name for name in names(first)}
+    with Listener(port, "#") as second:
+        process.start()
+        await_true(
+            lambda: {name.seq for name in names(second)} > set(range(3, max(before) + 2)),
+            "the unconfirmed come again, and new ones",
+        )
+        after = {name.seq: name for name in names(second)}
+    assert {1, 2}.isdisjoint(after)
+    assert {name.epoch for name in after.values()} == {epoch}
+    assert all(after[seq] == before[seq] for seq in before if seq in after)
+    assert sorted(after) == list(range(3, max(after) + 1))
+    assert process.stop(5) == 0
+
+
+@pytest.mark.parametrize("broker", ["up", "down", "silent"])
+def test_it_leaves_when_told(rig: Rig, broker: str) -> None:
+    port = rig.mosquitto("broker")[1] if broker == "up" else free_port()
+    process, url = detector(
+        rig, f"mqtt://{'192.0.2.1' if broker == 'silent' else '127.0.0.1'}:{port}"
+    )
+    await_true(lambda: '"camera"' not in (unmet(url) or '"camera"'), "it sees")
+    if broker == "up":
+        await_true(lambda: ready(url), "it is ready")
+    process.signal(signal.SIGTERM)
+    assert process.wait(5) == 0
+    assert "Traceback" not in process.log.read_text()
+    if broker == "up":
+        with Listener(port, STATUS) as listener:
+            await_true(lambda: listener.retained(STATUS) == [b'{"state": "offline"}'], "it said so")
+
+
+@pytest.mark.parametrize("source", ["video", "folder", "empty folder", "device", "sample", "path"])
+def test_a_source_that_gives_nothing_is_told_and_tried_again(rig: Rig, source: str) -> None:
+    folder = rig.folder / "source"
+    folder.mkdir()
+    if source == "folder":
+        (folder / "notes.jpg").write_text("no picture")
+    (rig.folder / "broken.mp4").write_bytes(bytes(5000))
+    process, url = detector(
+        rig,
+        source={
+            "video": rig.folder / "broken.mp4",
+            "folder": folder,
+            "empty folder": folder,
+            "device": "/dev/video99",
+            "sample": "sample:nobody",
+            "path": rig.folder / "nowhere",
+        }[source],
+    )
+    await_true(lambda: ": " in camera_problem(url), "readiness has the sentence")
+    assert not ready(url)
+    await_true(lambda: "cannot connect" in unmet(url), "and the broker's")
+    assert process.running()
+    assert process.stop(5) == 0
+    assert "Traceback" not in process.log.read_text()
+
+
+def test_a_password_of_a_camera_is_not_told(rig: Rig) -> None:
+    process, url = detector(rig, source=f"rtsp://user:hunter2@127.0.0.1:{free_port()}/x")
+    await_true(lambda: camera_problem(url) not in ("", "not there yet"), "readiness tells")
+    assert "hunter2" not in unmet(url)
+    assert process.stop(5) == 0
+    assert "hunter2" not in process.log.read_text()
+
+
+def settings(folder: Path, **more: object) -> dict[str, object]:
+    return {
+        "HTTP": f"127.0.0.1:{free_port()}",
+        "DEVICE": "edge-1",
+        "CAMERA": "front",
+        "SOURCE": "sample:astronaut",
+        "BROKER": NOBODY,
+        "OUTBOX": folder / "outbox.sqlite",
+        **more,
+    }
+
+
+def test_a_model_that_is_none(tmp_path: Path) -> None:
+    model = tmp_path / "model.onnx"
+    for content in (None, b"not a model"):
+        if content:
+            model.write_bytes(content)
+        result = facefleet("detector", **settings(tmp_path, MODEL=model))
+        assert result.returncode == 1
+        assert str(model) in told(result)[-1]
+
+
+def test_an_outbox_that_cannot_be(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    result = facefleet("detector", **settings(tmp_path, OUTBOX=tmp_path / "file" / "outbox"))
+    assert result.returncode == 1
+    (sentence,) = told(result)
+    assert sentence.startswith("cannot open the outbox")
+    assert sentence.endswith("check the path")
+
+
+def test_the_outbox_of_another_camera(rig: Rig) -> None:
+    process, url = detector(rig)
+    await_true(lambda: '"camera"' not in (unmet(url) or '"camera"'), "it has made its outbox")
+    assert process.stop(5) == 0
+    result = facefleet("detector", **settings(rig.folder, CAMERA="back"))
+    assert result.returncode == 1
+    (sentence,) = told(result)
+    assert "is the outbox of edge-1/front and not of edge-1/back" in sentence
+    assert "FACEFLEET_OUTBOX" in sentence
+
+
+def test_a_broken_outbox_is_set_aside_and_it_goes_on(rig: Rig) -> None:
+    _, port = rig.mosquitto("broker")
+    with Listener(port, "#") as listener:
+        process, _ = detector(rig, f"mqtt://127.0.0.1:{port}")
+        await_true(lambda: names(listener), "a face comes")
+        assert process.stop(5) == 0
+        epoch = names(listener)[0].epoch
+        outbox = rig.folder / "outbox.sqlite"
+        outbox.write_bytes(b"\xaa" * outbox.stat().st_size)
+        listener.heard.clear()
+        process.start()
+        await_true(lambda: {name.seq for name in names(listener)} >= {1, 2}, "it starts over")
+        assert epoch not in {name.epoch for name in names(listener)}
+    assert list(rig.folder.glob("outbox.sqlite.broken-*"))
+    log = process.log.read_text()
+    assert "was broken and has been set aside" in log
+    assert "Traceback" not in log
