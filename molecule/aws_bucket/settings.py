@@ -21,4 +21,4 @@ assert statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}, sta
 
 rules = s3.get_bucket_lifecycle_configuration(Bucket=bucket)["Rules"]
 expiry = {r["Filter"]["Prefix"]: (r["Status"], r["Expiration"]["Days"]) for r in rules}
-assert expiry == {"faces/": ("Enabled", 30), "quarantine/": ("Enabled", 30)}, rules
+assert expiry == {"": ("Enabled", 30)}, rules
