@@ -18,7 +18,7 @@ from facefleet.delivery.outbox import Outbox
 from facefleet.delivery.sender import STATUS_EVERY
 
 from lab.feeder import CAMERA, DEVICE, read_log
-from lab.rig import BUCKET, Process, Rig, free_port, ready, s3
+from lab.rig import BUCKET, Process, Rig, free_port, ready, s3, unmet
 from lab.s3 import Control
 from lab.wan import Link
 
@@ -93,11 +93,8 @@ class Fleet:
         entries = read_log(self.log)
         return bool(entries) and entries[-1][0] == self.load.faces - 1
 
-    def waiting(self) -> int:
-        """Faces that the edge has and the bucket has not."""
-        raise NotImplementedError
-
     def drained(self) -> bool:
+        """Whether the edge waits for nothing any more."""
         raise NotImplementedError
 
     def puts(self) -> int:
@@ -139,7 +136,9 @@ class Fleet:
             time.sleep(POLL)
 
     def until_backlog(self) -> None:
-        self.until(lambda: self.waiting() >= self.load.backlog, "a backlog has gathered")
+        """While the way is down: until some more faces were captured."""
+        goal = self.captured() + self.load.backlog
+        self.until(lambda: self.captured() >= goal, "a backlog has gathered")
 
     def until_progress(self) -> None:
         """Until some more PUTs were made, or there is nothing left to make one for."""
@@ -195,12 +194,9 @@ class Facefleet(Fleet):
 
         self.until(lambda: ready(f"http://{self._http}"), "the feeder is ready")
 
-    def waiting(self) -> int:
-        with self._read() as db:
-            return db.execute("SELECT count(*) FROM pending").fetchone()[0]
-
     def drained(self) -> bool:
-        return self.waiting() == 0
+        with self._read() as db:
+            return not db.execute("SELECT EXISTS (SELECT 1 FROM pending)").fetchone()[0]
 
     def imbalance(self) -> str:
         """What is wrong with the outbox's own account, or nothing; once the feeder has ended."""
@@ -216,6 +212,9 @@ class Facefleet(Fleet):
         with self._read() as db:
             rows = db.execute("SELECT first, last FROM evicted").fetchall()
         return {seq for first, last in rows for seq in range(first, last + 1)}
+
+    def tells_of_full_disk(self) -> bool:
+        return bool(self.evicted()) or "disk" in unmet(f"http://{self._http}")
 
     def sample(self) -> None:
         with contextlib.suppress(OSError, http.client.HTTPException):
@@ -255,9 +254,6 @@ class Plain(Fleet):
         self.detector = self.rig.plain(
             "detector", self.edge, self.qos, self.log, load.faces, load.rate
         )
-
-    def waiting(self) -> int:
-        return self.captured() - self.puts()
 
     def drained(self) -> bool:
         return self.still(QUIET)

@@ -11,6 +11,7 @@ import asyncio
 import hashlib
 import json
 import urllib.request
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
@@ -27,7 +28,7 @@ COUNTED = "faces/"  # the probe that a processor writes is not a face
 @dataclass
 class Faults:
     status: int = 0  # what S3 requests are answered with; 0: properly
-    delay: float = 0  # seconds before a PUT takes place
+    delay: float = 0  # seconds a PUT: half before it takes place, half before it is answered
 
 
 @dataclass
@@ -93,11 +94,12 @@ class Server:
         with suppress(ConnectionError, asyncio.IncompleteReadError):
             while True:
                 request = await _read(reader, writer)
-                writer.write(_encode(await self._answer(request), request.method))
+                answer = await self._answer(request, reader.at_eof)
+                writer.write(_encode(answer, request.method))
                 await writer.drain()
         writer.close()
 
-    async def _answer(self, request: Request) -> Answer:
+    async def _answer(self, request: Request, gone: Callable[[], bool]) -> Answer:
         if request.path == LAB:
             return self._lab(request)
         bucket, _, key = request.path.removeprefix("/").partition("/")
@@ -109,9 +111,13 @@ class Server:
             return self._bucket(request, bucket)
         if bucket not in self._buckets:
             return _error(404, "NoSuchBucket", bucket)
-        if request.method == "PUT":
-            await asyncio.sleep(self._faults.delay)
-        return self._object(request, self._buckets[bucket], key)
+        wait = self._faults.delay / 2 if request.method == "PUT" else 0
+        await asyncio.sleep(wait)
+        if gone():  # a PUT whose client dies in the middle of it
+            raise ConnectionResetError
+        answer = self._object(request, self._buckets[bucket], key)
+        await asyncio.sleep(wait)
+        return answer
 
     def _lab(self, request: Request) -> Answer:
         if request.method == "POST":
