@@ -12,7 +12,6 @@ from lab.fleet import Facefleet
         ("clean", "mosquitto", 0, "moto"),
         ("detector-killed", "mosquitto", 0, "s3"),
         ("processor-killed", "mosquitto", 0, "s3"),
-        ("brokers-wiped", "mosquitto", 0, "s3"),
         ("messages-lost", "mosquitto", 0, "s3"),
         ("outbox-restored", "mosquitto", 0, "s3"),
         ("brokers-wiped", "mosquitto", 1, "s3"),
