@@ -8,7 +8,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo status verify test lint unit molecule stop clean distclean requirements prerequisites install install-test
+.PHONY: help demo status verify audit test lint unit molecule faults bench stop clean distclean requirements prerequisites install install-test
 
 help: ## List what make can do
 	@sed -n 's/^\([a-z-]*\):.* ## /\1\t/p' Makefile | while IFS="$$(printf '\t')" read -r name text; do \
@@ -26,6 +26,11 @@ status: ## The table: one row a camera
 verify: ## Send a probe face through every device
 	@ansible-playbook playbooks/verify.yml
 
+audit: ## Hold every outbox against the bucket
+	@env FACEFLEET_BUCKET=facefleet-faces AWS_ENDPOINT_URL=http://127.0.0.1:31880 AWS_REGION=eu-central-1 \
+	  AWS_ACCESS_KEY_ID=testing AWS_SECRET_ACCESS_KEY=testing \
+	  facefleet audit .facefleet/*/outbox-*.sqlite
+
 test: install-test lint unit molecule ## The whole suite
 
 lint: install-test ## Style and layers
@@ -41,6 +46,12 @@ unit: install-test ## The app's tests, and those of the roles' arguments
 
 molecule: install-test ## Each role against real processes
 	scripts/molecule.sh
+
+faults: install-test ## The fault matrix: 5,000 faces in every row (long)
+	python -m lab.faults
+
+bench: install-test ## Throughput and CPU by stage, against other ways to do it
+	python -m lab.bench all
 
 stop: ## End every process that the demo started
 	@$(PYTHON) scripts/stop.py
@@ -76,6 +87,6 @@ $(DEMO_STAMP): | $(BIN)/python3
 	@rm -f .venv/demo-*; touch $@
 
 $(TEST_STAMP): | $(DEMO_STAMP)
-	@echo "Installing what the tests need (once)"
-	@pip install --require-hashes -r requirements/test.txt
+	@echo "Installing what the tests need (once; about a minute)"
+	@pip install --quiet --require-hashes -r requirements/test.txt
 	@rm -f .venv/test-*; touch $@

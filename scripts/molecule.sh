@@ -3,6 +3,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 # Molecule writes an ansible.cfg of its own.
+PATH="$PWD/.venv/bin:$PATH"
 unset ANSIBLE_CONFIG
 [ $# -gt 0 ] || set -- supervisor app_service broker aws_bucket
 work=$(mktemp -d)

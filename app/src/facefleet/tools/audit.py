@@ -22,7 +22,8 @@ from facefleet.settings import AuditSettings
 from facefleet.store import s3_client
 from facefleet.tools.tables import table
 
-LISTED = 1000  # keys of each kind that are named; all are counted
+LISTED = 1000  # keys of each kind that are remembered; all are counted
+SHOWN = 20  # of these, on a terminal
 
 
 class UnbalancedError(FacefleetError):
@@ -161,10 +162,10 @@ def _remarks(account: Account) -> Iterator[str]:
     if not account.adds_up:
         yield f"{account.camera}: the outbox's own counts do not add up"
     for word, found in (("missing", account.missing), ("unexpected", account.unexpected)):
-        for key in found.keys:
+        for key in found.keys[:SHOWN]:
             yield f"{word}  {key}"
-        if found.count > len(found.keys):
-            yield f"{word}  ... and {found.count - len(found.keys):,} more"
+        if found.count > SHOWN:
+            yield f"{word}  ... and {found.count - SHOWN:,} more: --json names {LISTED:,}"
     for epoch, objects in account.other_epochs.items():
         yield (
             f"{account.camera}: {objects:,} objects of epoch {epoch}, which no outbox here holds "
