@@ -8,14 +8,15 @@ import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 
 _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"  # a DNS label: also fits Kubernetes and S3
 _LABEL_RE = re.compile(_LABEL)
 _TAG_RE = re.compile(r"[0-9a-f]{8}")
 _LAST_SEQ = 10**18 - 1
 _FACE_RE = re.compile(
-    rf"faces/(?P<device>{_LABEL})/(?P<camera>{_LABEL})/(?P<time>[1-9]\d{{3}}/\d\d/\d\d/\d{{6}}\.\d{{6}})"
+    rf"faces/(?P<device>{_LABEL})/(?P<camera>{_LABEL})/"
+    r"(?P<date>[1-9]\d{3}/\d\d/\d\d)/(?P<time>\d{6}\.\d{6})"
     r"-(?P<epoch>[0-9a-f]{8})-(?P<seq>[1-9]\d{0,17})-(?P<tag>[0-9a-f]{8})\.jpg",
     re.ASCII,
 )
@@ -61,7 +62,10 @@ class FaceName:
         if match is None:
             return None
         try:
-            captured = datetime.strptime(match["time"], _TIME).replace(tzinfo=UTC)
+            # From ISO 8601's basic form: a quarter of strptime's price.
+            captured = datetime.fromisoformat(
+                f"{match['date'].replace('/', '')}T{match['time']}+00:00"
+            )
         except ValueError:  # the 31st of February
             return None
         return cls(

@@ -107,8 +107,11 @@ def is_full(error: sqlite3.OperationalError) -> bool:
 def _connect(path: Path) -> sqlite3.Connection:
     db = sqlite3.connect(path, isolation_level=None, timeout=10, check_same_thread=False)
     db.execute("PRAGMA journal_mode = WAL")
-    # A small log: it is what a full disk chokes on, and what a restart reads.
-    db.execute("PRAGMA wal_autocheckpoint = 32")
+    # A small log: it is what a full disk chokes on, and what a restart reads. Smaller still, every
+    # commit would pay for a checkpoint.
+    db.execute("PRAGMA wal_autocheckpoint = 256")
+    # Debian's SQLite overwrites with zeros what is deleted, which doubles the price of a receipt.
+    db.execute("PRAGMA secure_delete = OFF")
     db.execute(f"PRAGMA journal_size_limit = {1 << 20}")
     return db
 

@@ -9,6 +9,7 @@ A ledger row a face stays behind after its picture has gone, for `facefleet audi
 One thread uses an Outbox; another process may open the same file beside it.
 """
 
+import json
 import os
 import secrets
 import sqlite3
@@ -209,16 +210,17 @@ class Outbox:
         settled: dict[State, list[tuple[int, float]]] = {}
         with self._db.transaction(durable=False):
             for state, pairs in ((State.STORED, stored), (State.QUARANTINED, quarantined)):
-                settled[state] = [row for seq, tag in pairs for row in self._mark(seq, tag, state)]
+                settled[state] = self._mark(pairs, state)
             settled[State.DEAD] = [
                 row for seq, tag, reason in dead for row in self._bury(seq, tag, reason)
             ]
             rows = [row for group in settled.values() for row in group]
             freed = sum(
                 row[0]
-                for seq, _ in rows
                 for row in self._db.execute(
-                    "DELETE FROM pending WHERE seq = ? RETURNING length(jpeg)", (seq,)
+                    "DELETE FROM pending WHERE seq IN (SELECT value FROM json_each(?))"
+                    " RETURNING length(jpeg)",
+                    (json.dumps([seq for seq, _ in rows]),),
                 ).fetchall()
             )
             self._db.execute(
@@ -234,15 +236,17 @@ class Outbox:
         )
         return rows
 
-    def _mark(self, seq: int, tag: str, state: State) -> list[tuple[int, float]]:
+    def _mark(self, pairs: Iterable[tuple[int, str]], state: State) -> list[tuple[int, float]]:
+        """One statement for all: the statements were half of a receipt's price."""
         return self._db.execute(
-            "UPDATE ledger SET state = ? WHERE seq = ? AND tag = ? AND state = 0"
+            "UPDATE ledger SET state = ? FROM json_each(?) AS pair"
+            " WHERE seq = pair.value ->> 0 AND tag = pair.value ->> 1 AND state = 0"
             " RETURNING seq, captured / 1e6",
-            (state, seq, tag),
+            (state, json.dumps(list(pairs))),
         ).fetchall()
 
     def _bury(self, seq: int, tag: str, reason: str) -> list[tuple[int, float]]:
-        marked = self._mark(seq, tag, State.DEAD)
+        marked = self._mark([(seq, tag)], State.DEAD)
         if marked:
             self._db.execute(
                 "INSERT INTO dead SELECT seq, jpeg, ?, ? FROM pending WHERE seq = ?",
