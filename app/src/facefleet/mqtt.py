@@ -1,20 +1,20 @@
 """The door to MQTT: one connection that keeps itself up, on the running asyncio loop."""
 
 import asyncio
-import contextlib
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import paho.mqtt.client as paho
+from paho.mqtt.client import MQTT_ERR_SUCCESS, Client, MQTTMessage
 from pydantic import AnyUrl
 
 from facefleet.telemetry import log
+from facefleet.wire import Wire
 
 KEEPALIVE = 10  # seconds; a link that swallows everything is noticed within twice that
 CONNECT_TIMEOUT = 3  # seconds
 FIRST_DELAY, LAST_DELAY = 0.25, 15  # seconds between attempts
-MAX_UNSENT = 8192  # messages handed to the socket's queue and not written yet
+MAX_UNSENT = 32 << 20  # bytes handed over that the network has not taken yet
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Connection:
         client_id: str,
         *,
         subscriptions: Sequence[tuple[str, int]] = (),
-        on_message: Callable[[str, bytes, bool], None] | None = None,
+        on_message: Callable[[str, bytes, bool], None] = lambda _topic, _payload, _retain: None,
         on_up: Callable[[], None] = lambda: None,
         on_down: Callable[[str], None] = lambda _sentence: None,
         will: Will | None = None,
@@ -52,8 +52,7 @@ class Connection:
         self._on_message = on_message
         self._on_up, self._on_down = on_up, on_down
         self._will = will
-        self._client: paho.Client | None = None
-        self._unsent = 0
+        self._wire: Wire | None = None
         self.is_up = False
 
     async def run(self) -> None:
@@ -67,43 +66,45 @@ class Connection:
 
     def publish(self, topic: str, payload: bytes, qos: int = 0, retain: bool = False) -> bool:
         """Hand a message to the socket; False where it was dropped (not connected, or too slow)."""
-        if not self.is_up or self._unsent >= MAX_UNSENT:
+        if not self.is_up or self._wire.unsent > MAX_UNSENT:
             return False
-        self._unsent += 1  # before: on_publish may run inside publish
-        sent = self._client.publish(topic, payload, qos, retain).rc == paho.MQTT_ERR_SUCCESS
-        self._unsent -= not sent
-        return sent
+        if qos == 2:
+            return self._wire.client.publish(topic, payload, qos, retain).rc == MQTT_ERR_SUCCESS
+        self._wire.publish(topic, payload, qos, retain)
+        return True
 
     def refresh(self, topic: str, qos: int = 0) -> None:
         """Subscribe again, so that the broker sends the retained messages again."""
         if self.is_up:
-            self._client.subscribe(topic, qos)
+            self._wire.client.subscribe(topic, qos)
 
     async def _session(self) -> tuple[bool, str]:
         """One connection from start to end: whether it was up, and why it ended."""
         loop = asyncio.get_running_loop()
         ended: asyncio.Future[str] = loop.create_future()
-        client = paho.Client(
-            paho.CallbackAPIVersion.VERSION2,
-            client_id=self._client_id,
-            protocol=paho.MQTTv311,
-            reconnect_on_failure=False,
-        )
-        client.connect_timeout = CONNECT_TIMEOUT
-        client.max_inflight_messages_set(65_535)
-        if self._will:
-            client.will_set(self._will.topic, self._will.payload, qos=1, retain=True)
-        was_up = False
 
         def end(sentence: str) -> None:
             self.is_up = False
             if not ended.done():
                 ended.set_result(sentence)
 
+        def lost(error: Exception | None) -> None:
+            if error is None or isinstance(error, OSError):
+                reason = error or "by the broker"
+                end(f"the connection to {self._address} ended ({reason}): is the broker running?")
+            elif not ended.done():  # a defect in a callback: it must not be lost in the loop
+                ended.set_exception(error)
+
+        wire = Wire(self._client_id, self._on_message, lost)
+        client = wire.client
+        client.max_inflight_messages_set(65_535)
+        if self._will:
+            client.will_set(self._will.topic, self._will.payload, qos=1, retain=True)
+        was_up = False
+
         def up() -> None:
             nonlocal was_up
             was_up = self.is_up = True
-            self._unsent = 0
             self._on_up()
 
         def on_connect(_client, _userdata, _flags, reason, _properties) -> None:
@@ -120,10 +121,7 @@ class Connection:
             elif not self.is_up:
                 up()
 
-        def on_publish(_client, _userdata, _mid, _reason, _properties) -> None:
-            self._unsent -= 1
-
-        def on_message(_client, _userdata, message: paho.MQTTMessage) -> None:
+        def on_message(_client, _userdata, message: MQTTMessage) -> None:
             try:
                 topic = message.topic
             except UnicodeDecodeError:
@@ -132,64 +130,32 @@ class Connection:
             self._on_message(topic, message.payload, message.retain)
 
         client.on_connect, client.on_subscribe = on_connect, on_subscribe
-        client.on_publish = on_publish
         client.on_disconnect = lambda *args: end(
             f"the connection to {self._address} ended ({args[3]}): is the broker running?"
         )
-        if self._on_message:
-            client.on_message = on_message
+        client.on_message = on_message
 
         try:
-            await loop.run_in_executor(None, client.connect, self._host, self._port, KEEPALIVE)
+            async with asyncio.timeout(CONNECT_TIMEOUT):
+                await loop.create_connection(lambda: wire, self._host, self._port)
         except (OSError, UnicodeError) as error:  # UnicodeError: no name for DNS
-            reason = getattr(error, "strerror", None) or error
+            reason = getattr(error, "strerror", None) or error or "no answer"
             return False, f"cannot connect to {self._address} ({reason}): is a broker there?"
-        with _attached(loop, client, ended.set_exception):
-            self._client = client
-            keep_alive = asyncio.create_task(_keep_alive(client))
-            try:
-                sentence = await ended
-            finally:
-                keep_alive.cancel()
-                self.is_up = False
-                self._client = None
-                client.on_disconnect = None
-                client.disconnect()
-                client.loop_write()
+        client.connect(self._host, self._port, KEEPALIVE)
+        self._wire = wire
+        keep_alive = asyncio.create_task(_keep_alive(client))
+        try:
+            sentence = await ended
+        finally:
+            keep_alive.cancel()
+            self.is_up = False
+            client.on_disconnect = None
+            client.disconnect()
+            wire.close()
         return was_up, sentence
 
 
-@contextlib.contextmanager
-def _attached(
-    loop: asyncio.AbstractEventLoop, client: paho.Client, fail: Callable[[Exception], None]
-) -> Iterator[None]:
-    """Let the loop drive the client's socket, as paho's manual describes for an external loop.
-
-    What a message callback raises is a defect, and goes to `fail`: it must not be lost in the loop.
-    """
-    sock = client.socket()
-
-    def read() -> None:
-        try:
-            client.loop_read()
-        except Exception as error:
-            fail(error)
-
-    client.on_socket_register_write = lambda *_: loop.add_writer(sock, client.loop_write)
-    client.on_socket_unregister_write = lambda *_: loop.remove_writer(sock)
-    client.on_socket_close = lambda *_: loop.remove_reader(sock)
-    loop.add_reader(sock, read)
-    try:
-        yield
-    finally:
-        if client.socket() is not None:
-            loop.remove_reader(sock)
-            loop.remove_writer(sock)
-            with contextlib.suppress(OSError):
-                sock.close()
-
-
-async def _keep_alive(client: paho.Client) -> None:
+async def _keep_alive(client: Client) -> None:
     while True:
         await asyncio.sleep(1)
         client.loop_misc()
