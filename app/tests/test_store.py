@@ -1,6 +1,5 @@
 """What S3 may answer, and what becomes of it; moto where it can, a server that obeys elsewhere."""
 
-import asyncio
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -62,11 +61,8 @@ def use(monkeypatch: pytest.MonkeyPatch, endpoint: str) -> None:
 
 
 def create(data: bytes = b"a face", bucket: str = BUCKET, key: str = KEY) -> bool:
-    async def put() -> bool:
-        attributes = {"Content-Type": "image/jpeg", "reason": "a test"}
-        return await Store(bucket).create(key, data, attributes)
-
-    return asyncio.run(put())
+    attributes = {"Content-Type": "image/jpeg", "reason": "a test"}
+    return Store(bucket).create(key, data, attributes)
 
 
 def test_twice_created_is_one_object(monkeypatch: pytest.MonkeyPatch, endpoint: str) -> None:
@@ -143,16 +139,13 @@ def test_credentials_may_come_later(
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
 
-    async def first_without_then_with() -> bool:
-        store = Store(BUCKET)
-        with pytest.raises(UnavailableError, match=r"^there are no AWS credentials "):
-            await store.create(KEY, b"a face", {})
-        (tmp_path / "credentials").write_text(
-            "[default]\naws_access_key_id=a\naws_secret_access_key=b\n"
-        )
-        return await store.create(KEY, b"a face", {})
-
-    assert asyncio.run(first_without_then_with()) is True
+    store = Store(BUCKET)
+    with pytest.raises(UnavailableError, match=r"^there are no AWS credentials "):
+        store.create(KEY, b"a face", {})
+    (tmp_path / "credentials").write_text(
+        "[default]\naws_access_key_id=a\naws_secret_access_key=b\n"
+    )
+    assert store.create(KEY, b"a face", {}) is True
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:9000", "a b", "http://", "ftp://h"])

@@ -2,6 +2,7 @@
 
 import os
 import re
+import threading
 from datetime import timedelta
 from typing import Any
 
@@ -14,6 +15,9 @@ from obstore.exceptions import AlreadyExistsError, BaseError
 from obstore.store import S3Store
 
 from facefleet.errors import FacefleetError, SettingsError
+
+# obstore's runtime has work for one thread: more only wake each other.
+os.environ.setdefault("TOKIO_WORKER_THREADS", "1")
 
 TIMEOUT = timedelta(seconds=30)  # of one PUT
 _STATUS = re.compile(r"status code: (\d{3})")
@@ -30,7 +34,7 @@ class RefusedError(FacefleetError):
 
 
 class Store:
-    """Writes objects into one bucket; never overwrites one.
+    """Writes objects into one bucket; never overwrites one. For several threads at once.
 
     Endpoint, region and credentials come from AWS's own variables or the instance profile.
     """
@@ -40,6 +44,7 @@ class Store:
         self._bucket = bucket
         self._endpoint = _endpoint()
         self._store: S3Store | None = None
+        self._opening = threading.Lock()
 
     def _open(self) -> S3Store:
         """The store, made when first there are credentials: a profile may come after the boot."""
@@ -63,17 +68,16 @@ class Store:
             )
         return self._store
 
-    async def create(self, key: str, data: bytes, attributes: dict[str, str]) -> bool:
+    def create(self, key: str, data: bytes, attributes: dict[str, str]) -> bool:
         """PUT with If-None-Match: True where it was stored, False where it was there already.
 
         `attributes`: Content-Type, and any other name as user metadata (ASCII).
         Raises UnavailableError or RefusedError.
         """
-        store = self._open()
+        with self._opening:
+            store = self._open()
         try:
-            await obstore.put_async(
-                store, key, data, mode="create", attributes=attributes, use_multipart=False
-            )
+            obstore.put(store, key, data, mode="create", attributes=attributes, use_multipart=False)
         except (BaseError, OSError, ValueError) as error:
             return self._judge(error)
         return True

@@ -4,7 +4,11 @@ import asyncio
 import hashlib
 import os
 import socket
+import time
 from collections import OrderedDict
+from dataclasses import dataclass
+from queue import SimpleQueue
+from threading import Thread
 from urllib.parse import quote
 
 from prometheus_client import Counter, Gauge, Histogram
@@ -41,7 +45,12 @@ def run(settings: ProcessorSettings) -> None:
 
 
 class _Processor:
-    """One subscription, a bounded number of PUTs at a time, and receipts in batches."""
+    """One subscription, a thread for each PUT at a time, and receipts in batches.
+
+    The threads take faces from a queue and leave what became of them on another; nobody is woken
+    for one: the flush that ends a batch of receipts collects them. (A coroutine a PUT costs twice
+    the CPU: obstore then wakes a thread of its own, and the loop, for every one.)
+    """
 
     def __init__(self, settings: ProcessorSettings, health: Health) -> None:
         self._max_bytes = settings.max_face_bytes
@@ -57,29 +66,36 @@ class _Processor:
             on_up=self._on_up,
             on_down=lambda sentence: health.set("broker", sentence),
         )
-        self._slots = asyncio.Semaphore(settings.puts)
-        self._under_way: dict[str, asyncio.Task] = {}  # by topic
+        self._puts = settings.puts
+        self._work: SimpleQueue[_Job] = SimpleQueue()
+        self._finished: SimpleQueue[_Job] = SimpleQueue()
+        self._under_way: set[str] = set()  # topics
         self._held = 0  # bytes
         self._done: OrderedDict[str, FaceName] = OrderedDict()  # by topic, the latest last
         self._receipts: dict[tuple[str, str, str], Receipt] = {}  # by device, camera and epoch
-        self._flushing: asyncio.TimerHandle | None = None
+        self._flushing = False
         self._draining = False
 
     async def run(self) -> None:
         """Until cancelled."""
+        for _ in range(self._puts):
+            Thread(target=self._put_all, daemon=True).start()
+        self._work.put(_Job("", b"", None, None, READY_KEY, {"Content-Type": "text/plain"}))
+        self._under_way.add("")
+        self._flush_soon()
         connection = asyncio.create_task(self._connection.run())
-        probe = asyncio.create_task(self._put(READY_KEY, b"", {"Content-Type": "text/plain"}))
         try:
             await asyncio.wait({connection})
             connection.result()
         finally:
             self._draining = True
-            probe.cancel()
-            if self._under_way:
-                await asyncio.wait(self._under_way.values(), timeout=DRAIN)
-            self._flush()
+            deadline = time.monotonic() + DRAIN
+            while self._under_way and time.monotonic() < deadline:
+                await asyncio.sleep(FLUSH)
             connection.cancel()
             await asyncio.wait({connection})
+
+    # -- on the loop ---------------------------------------------------------------------------
 
     def _on_up(self) -> None:
         self._health.set("broker", None)
@@ -98,26 +114,25 @@ class _Processor:
             DROPPED.inc()
         else:
             self._held += len(payload)
-            HELD.set(self._held)
-            self._under_way[topic] = asyncio.create_task(self._process(topic, payload))
+            self._under_way.add(topic)
+            self._work.put(self._job(topic, payload))
+        if not self._flushing:
+            self._flush_soon()
 
-    async def _process(self, topic: str, payload: bytes) -> None:
-        try:
-            name = FaceName.parse(topic)
-            fault = self._fault(name, payload)
-            if fault is None:
-                await self._store_face(name, topic, payload)
-            else:
-                await self._quarantine(name, topic, payload, fault)
-        except RefusedError as error:
-            REFUSED.inc()
-            log.error("the bucket refuses this object", topic=topic, reason=str(error))
-            if name is not None:
-                self._receipt(name).refused.append((name.seq, name.tag, str(error)))
-        finally:
-            del self._under_way[topic]
-            self._held -= len(payload)
-            HELD.set(self._held)
+    def _job(self, topic: str, payload: bytes) -> "_Job":
+        name = FaceName.parse(topic)
+        fault = self._fault(name, payload)
+        if fault is None:
+            return _Job(topic, payload, name, None, topic, {"Content-Type": "image/jpeg"})
+        digest = hashlib.sha256(topic.encode() + b"\0" + payload).hexdigest()
+        place = f"{name.device}/{name.camera}" if name else "unknown"
+        attributes = {
+            "Content-Type": "application/octet-stream",
+            "reason": fault,
+            "topic": quote(topic)[:1024],
+        }
+        key = f"quarantine/{place}/{digest[:32]}"
+        return _Job(topic, payload, name, fault, key, attributes)
 
     def _fault(self, name: FaceName | None, payload: bytes) -> str | None:
         """Why a message is not a face that can be stored under its topic, or None."""
@@ -131,62 +146,102 @@ class _Processor:
             return "the payload is not the one that the topic's tag names"
         return None
 
-    async def _store_face(self, name: FaceName, topic: str, payload: bytes) -> None:
-        new = await self._put(topic, payload, {"Content-Type": "image/jpeg"})
-        STORED.labels("now" if new else "earlier").inc()
-        self._done[topic] = name
-        if len(self._done) > REMEMBERED:
-            self._done.popitem(last=False)
-        self._receipt(name).stored.append((name.seq, name.tag))
+    def _flush_soon(self) -> None:
+        self._flushing = True
+        asyncio.get_running_loop().call_later(FLUSH, self._flush)
 
-    async def _quarantine(
-        self, name: FaceName | None, topic: str, payload: bytes, reason: str
-    ) -> None:
-        digest = hashlib.sha256(topic.encode() + b"\0" + payload).hexdigest()
-        place = f"{name.device}/{name.camera}" if name else "unknown"
-        attributes = {
-            "Content-Type": "application/octet-stream",
-            "reason": reason,
-            "topic": quote(topic)[:1024],
-        }
-        await self._put(f"quarantine/{place}/{digest[:32]}", payload, attributes)
-        QUARANTINED.inc()
-        log.warning("a message was put into quarantine", topic=topic[:200], reason=reason)
-        if name is not None:
-            self._receipt(name).quarantined.append((name.seq, name.tag, reason))
+    def _flush(self) -> None:
+        """Collect what has been finished, and say so to each camera."""
+        while not self._finished.empty():
+            self._collect(self._finished.get())
+            self._health.set("bucket", None)
+        for origin in list(self._receipts):
+            self._publish(origin)
+        HELD.set(self._held)
+        self._flushing = False
+        if self._under_way:
+            self._flush_soon()
 
-    async def _put(self, key: str, data: bytes, attributes: dict[str, str]) -> bool:
-        """Store.create, tried until the bucket is available; readiness says what is wrong."""
-        pause = FIRST_PAUSE
-        async with self._slots:
-            while True:
-                try:
-                    with PUT.time():
-                        new = await self._store.create(key, data, attributes)
-                except UnavailableError as error:
-                    self._health.set("bucket", str(error))
-                    await asyncio.sleep(pause)
-                    pause = min(2 * pause, LAST_PAUSE)
-                else:
-                    self._health.set("bucket", None)
-                    return new
+    def _collect(self, job: "_Job") -> None:
+        self._under_way.remove(job.topic)
+        self._held -= len(job.payload)
+        PUT.observe(job.seconds)
+        if job.refusal is not None:
+            REFUSED.inc()
+            log.error("the bucket refuses this object", topic=job.topic, reason=job.refusal)
+        elif job.fault is not None:
+            QUARANTINED.inc()
+            log.warning(
+                "a message was put into quarantine", topic=job.topic[:200], reason=job.fault
+            )
+        else:
+            STORED.labels("now" if job.new else "earlier").inc()
+        if (name := job.name) is None:
+            return
+        receipt = self._receipt(name)
+        if job.refusal is not None:
+            receipt.refused.append((name.seq, name.tag, job.refusal))
+        elif job.fault is not None:
+            receipt.quarantined.append((name.seq, name.tag, job.fault))
+        else:
+            self._done[job.topic] = name
+            if len(self._done) > REMEMBERED:
+                self._done.popitem(last=False)
+            receipt.stored.append((name.seq, name.tag))
 
     def _receipt(self, name: FaceName) -> Receipt:
         """The receipt that is being filled for the face's outbox."""
         origin = (name.device, name.camera, name.epoch)
-        receipt = self._receipts.setdefault(origin, Receipt(name.epoch))
-        if len(receipt) >= FLUSH_SIZE:
-            self._flush()
+        receipt = self._receipts.get(origin)
+        if receipt is not None and len(receipt) >= FLUSH_SIZE:
+            self._publish(origin)
+            receipt = None
+        if receipt is None:
             receipt = self._receipts[origin] = Receipt(name.epoch)
-        if self._flushing is None:
-            self._flushing = asyncio.get_running_loop().call_later(FLUSH, self._flush)
         return receipt
 
-    def _flush(self) -> None:
-        if self._flushing is not None:
-            self._flushing.cancel()
-            self._flushing = None
-        for (device, camera, _), receipt in self._receipts.items():
-            # One that does not get through is given again when its faces come again.
-            self._connection.publish(receipts_topic(device, camera), receipt.encode(), self._qos)
-        self._receipts.clear()
+    def _publish(self, origin: tuple[str, str, str]) -> None:
+        # One that does not get through is given again when its faces come again.
+        device, camera, _ = origin
+        receipt = self._receipts.pop(origin)
+        self._connection.publish(receipts_topic(device, camera), receipt.encode(), self._qos)
+
+    # -- in threads, which do nothing but PUT: Python runs in one at a time ----------------------
+
+    def _put_all(self) -> None:
+        while True:
+            job = self._work.get()
+            self._put(job)
+            self._finished.put(job)
+
+    def _put(self, job: "_Job") -> None:
+        """Store.create, tried until the bucket is available; readiness says what is wrong."""
+        pause = FIRST_PAUSE
+        while True:
+            began = time.monotonic()
+            try:
+                job.new = self._store.create(job.key, job.payload, job.attributes)
+            except RefusedError as error:
+                job.refusal = str(error)
+            except UnavailableError as error:
+                self._health.set("bucket", str(error))
+                time.sleep(pause)
+                pause = min(2 * pause, LAST_PAUSE)
+                continue
+            job.seconds = time.monotonic() - began
+            return
+
+
+@dataclass(slots=True)
+class _Job:
+    """A PUT, and what became of it."""
+
+    topic: str
+    payload: bytes
+    name: FaceName | None
+    fault: str | None  # why it goes into quarantine
+    key: str
+    attributes: dict[str, str]
+    new: bool = False  # else it was there already
+    refusal: str | None = None  # why the bucket will never take it
+    seconds: float = 0.0
