@@ -11,7 +11,12 @@ from facefleet import settings as settings_module
 from facefleet import telemetry
 from facefleet.errors import FacefleetError, SettingsError
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None)
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
 
 
 def _service(name: str, settings_name: str, summary: str) -> None:

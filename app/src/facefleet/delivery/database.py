@@ -131,12 +131,13 @@ def _damage(path: Path) -> str | None:
 def _set_aside(path: Path, problem: str) -> None:
     """Rename the file and its log, so that a new outbox, and a new epoch, can start."""
     mark = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
-    for part in (path, path.with_name(path.name + "-wal"), path.with_name(path.name + "-shm")):
+    aside = f"{path.name}.broken-{mark}"
+    for suffix in ("", "-wal", "-shm"):  # SQLite looks for the log by the file's name
         with contextlib.suppress(FileNotFoundError):
-            part.rename(part.with_name(f"{part.name}.broken-{mark}"))
+            path.with_name(path.name + suffix).rename(path.with_name(aside + suffix))
     log.error(
         "the outbox was broken and has been set aside; a new one starts",
         outbox=str(path),
-        kept_as=f"{path.name}.broken-{mark}",
+        kept_as=aside,
         problem=problem,
     )

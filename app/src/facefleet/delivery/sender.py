@@ -27,7 +27,6 @@ INTAKE = 4 * GROUP  # faces handed over and not committed yet; beyond, the camer
 BURST = 64  # faces handed to the socket at a time, so that receipts are read in between
 STATUS_EVERY = 2.0  # seconds
 DISK_RETRY = 1.0  # seconds
-GOODBYE = 2.0  # seconds
 
 CAPTURED = Counter("facefleet_faces_captured", "Faces that were put into the outbox")
 CONFIRMED = Counter("facefleet_faces_confirmed", "Faces that the bucket has confirmed")

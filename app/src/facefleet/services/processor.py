@@ -23,6 +23,7 @@ from facefleet.telemetry import Health, log
 FLUSH = 0.015  # seconds that a receipt waits for company
 FLUSH_SIZE = 100
 REMEMBERED = 8192  # faces known to be stored, so that a re-send costs no PUT
+OVERHEAD = 1024  # bytes that a message costs beside its payload, roughly
 HELD_BYTES = 64 << 20  # held in memory at most; what is beyond is dropped, and sent again
 FIRST_PAUSE, LAST_PAUSE = 0.5, 5.0  # seconds between attempts while the bucket is unavailable
 DRAIN = 4.0  # seconds to finish what is under way at SIGTERM
@@ -80,8 +81,7 @@ class _Processor:
         """Until cancelled."""
         for _ in range(self._puts):
             Thread(target=self._put_all, daemon=True).start()
-        self._work.put(_Job("", b"", None, None, READY_KEY, {"Content-Type": "text/plain"}))
-        self._under_way.add("")
+        self._take(_Job("", b"", None, None, READY_KEY, {"Content-Type": "text/plain"}))
         self._flush_soon()
         connection = asyncio.create_task(self._connection.run())
         try:
@@ -110,14 +110,17 @@ class _Processor:
             REPEATED.inc()
             self._done.move_to_end(topic)
             self._receipt(name).stored.append((name.seq, name.tag))
-        elif self._held + len(payload) > HELD_BYTES:
+        elif self._held + len(payload) + OVERHEAD > HELD_BYTES:
             DROPPED.inc()
         else:
-            self._held += len(payload)
-            self._under_way.add(topic)
-            self._work.put(self._job(topic, payload))
+            self._take(self._job(topic, payload))
         if not self._flushing:
             self._flush_soon()
+
+    def _take(self, job: "_Job") -> None:
+        self._held += job.size
+        self._under_way.add(job.topic)
+        self._work.put(job)
 
     def _job(self, topic: str, payload: bytes) -> "_Job":
         name = FaceName.parse(topic)
@@ -164,7 +167,7 @@ class _Processor:
 
     def _collect(self, job: "_Job") -> None:
         self._under_way.remove(job.topic)
-        self._held -= len(job.payload)
+        self._held -= job.size
         PUT.observe(job.seconds)
         if job.refusal is not None:
             REFUSED.inc()
@@ -245,3 +248,8 @@ class _Job:
     new: bool = False  # else it was there already
     refusal: str | None = None  # why the bucket will never take it
     seconds: float = 0.0
+
+    @property
+    def size(self) -> int:
+        """Bytes of memory, roughly."""
+        return len(self.payload) + OVERHEAD
