@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Coroutine
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from queue import SimpleQueue
 
 import structlog
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
@@ -127,9 +128,19 @@ def serve(address: str, health: Health) -> ThreadingHTTPServer:
 
 
 def on_terminate(stop: Callable[[], None]) -> None:
-    """Call `stop` once on SIGTERM or SIGINT; it must only set a flag or wake a loop."""
+    """Call `stop` once, from a thread, when SIGTERM or SIGINT has come.
+
+    Not from the signal's handler: it may interrupt whoever holds the lock that `stop` needs.
+    """
+    came: SimpleQueue[int] = SimpleQueue()  # which is safe in a handler
+
+    def wait() -> None:
+        came.get()
+        stop()
+
+    threading.Thread(target=wait, name="terminate", daemon=True).start()
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop())
+        signal.signal(number, lambda number, _frame: came.put(number))
 
 
 async def until_terminated(work: Coroutine, health: Health) -> None:

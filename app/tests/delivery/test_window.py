@@ -210,7 +210,7 @@ def test_a_refused_face_leaves_its_place_to_others_and_is_given_up() -> None:
     assert world.sends == 48 + 2 * ATTEMPTS
 
 
-def test_a_hello_sends_the_window_again_once() -> None:
+def test_hellos_in_a_row_send_the_window_again_at_once_and_after_the_last() -> None:
     world = World(size=32)
     world.delay = (5.0, 5.0)
     world.capture(100)
@@ -218,4 +218,6 @@ def test_a_hello_sends_the_window_again_once() -> None:
     for _ in range(3):
         world.window.hello(world.now)
         world.advance(0.001)
-    assert world.sends == 64
+    assert world.sends == 2 * 32
+    world.advance(1.5)
+    assert world.sends == 3 * 32

@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 import pytest
 from facefleet.names import FaceName, content_tag
+from facefleet.services.processor import OVERHEAD
 
 from lab.listener import Listener
 from lab.rig import BUCKET, Rig, await_true, free_port, keys, ready, s3, unmet
@@ -214,7 +215,7 @@ def test_at_the_end_what_is_under_way_is_stored_and_confirmed(rig: Rig) -> None:
         faces = [jpeg(seq) for seq in range(30)]
         for seq, data in enumerate(faces, 1):
             listener.say(topic(seq, data, "a"), data)
-        size = sum(len(data) for data in faces)
+        size = sum(len(data) + OVERHEAD for data in faces)
         await_true(lambda: metric(url, "facefleet_held_bytes") == size, "all are under way", 2)
         process.signal(signal.SIGTERM)
         assert process.wait(5) == 0
@@ -229,7 +230,7 @@ def test_at_the_end_a_bucket_that_does_not_answer_is_not_waited_for(rig: Rig) ->
     await_true(lambda: "broker" not in json.loads(unmet(url) or "{}").get("unmet", "broker"), "up")
     with Listener(port, "none") as listener:
         listener.say(topic(1, jpeg(1), "a"), jpeg(1))
-    await_true(lambda: metric(url, "facefleet_held_bytes") > 0, "one is under way")
+    await_true(lambda: metric(url, "facefleet_held_bytes") > 2 * OVERHEAD, "one is under way")
     process.signal(signal.SIGTERM)
     assert process.wait(5) == 0
     assert "Traceback" not in process.log.read_text()
@@ -253,9 +254,9 @@ def test_what_it_holds_is_bounded(rig: Rig) -> None:
             listener.say(f"faces/{seq}", data)
     await_true(
         lambda: (
-            metric(url, "facefleet_held_bytes")
-            + len(data) * metric(url, "facefleet_messages_dropped_total")
-            == 80 * len(data)
+            (metric(url, "facefleet_held_bytes") - OVERHEAD)  # the look whether the bucket is there
+            + (len(data) + OVERHEAD) * metric(url, "facefleet_messages_dropped_total")
+            == 80 * (len(data) + OVERHEAD)
         ),
         "each was held or dropped",
     )

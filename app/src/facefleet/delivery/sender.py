@@ -55,6 +55,7 @@ class Sender:
         self._health = health
         self._window = Window(window, outbox.backlog)
         self._intake: queue.Queue[tuple[datetime, bytes]] = queue.Queue(INTAKE)
+        self._batch: list[tuple[datetime, bytes]] = []  # taken from there, and not committed yet
         self._fresh: dict[int, tuple[FaceName, bytes]] = {}  # spares reading what was just written
         self._delays: deque[float] = deque(maxlen=1024)
         self._camera_problem: str | None = None
@@ -135,7 +136,7 @@ class Sender:
         connection.add_done_callback(lambda _task: self._wake.set())
         status = asyncio.create_task(self._report())
         try:
-            while not (self._stopping and self._intake.empty()) and not connection.done():
+            while not (self._stopping and self._is_idle()) and not connection.done():
                 self._wake.clear()
                 wait = self._work()
                 self._health.beat()
@@ -176,14 +177,18 @@ class Sender:
         wait = STATUS_EVERY if wake is None or not self._connection.is_up else wake - now
         return min(STATUS_EVERY, max(0.001, wait))
 
+    def _is_idle(self) -> bool:
+        return self._intake.empty() and not self._batch
+
     def _commit(self) -> None:
-        batch = []
+        batch = self._batch  # kept while the disk is full
         with contextlib.suppress(queue.Empty):
             while len(batch) < GROUP:
                 batch.append(self._intake.get_nowait())
         if not batch:
             return
         names, evicted = self._outbox.add(batch)
+        self._batch = []
         self._health.set("outbox", None)
         CAPTURED.inc(len(names))
         if evicted:

@@ -23,7 +23,7 @@ PROBES = 4  # faces
 FRESH_SHARE = 4
 ATTEMPTS = 5
 RETRY = 30.0  # seconds after the first refusal, doubling
-HELLO_PAUSE = 1.0  # seconds: hellos that come closer are one
+HELLO_PAUSE = 1.0  # seconds: of hellos that come closer, the last is heeded later
 
 
 @dataclass(slots=True)
@@ -55,7 +55,8 @@ class Window:
         self._round_trip: float | None = None
         self._stall = STALL
         self._progress = 0.0
-        self._hello = float("-inf")
+        self._hello = float("-inf")  # when the last one was heeded
+        self._hello_due: float | None = None
         self.resent = 0
 
     # -- what happens --------------------------------------------------------------------------
@@ -80,9 +81,8 @@ class Window:
 
     def hello(self, now: float) -> None:
         """Somebody on the way says that it forgot what it had."""
-        if now - self._hello >= HELLO_PAUSE:
-            self._hello = now
-            self._all_again()
+        if self._hello_due is None:
+            self._hello_due = max(now, self._hello + HELLO_PAUSE)
 
     def _all_again(self) -> None:
         self._again.update(self._flying)
@@ -159,6 +159,9 @@ class Window:
 
     def due(self, now: float, limit: int) -> list[int]:
         """The next faces to send, at most `limit`; each is on its way from now on."""
+        if self._hello_due is not None and now >= self._hello_due:
+            self._hello, self._hello_due = now, None
+            self._all_again()
         self._probe(now)
         sends = []
         while len(sends) < limit and (number := self._next(now)) is not None:
@@ -222,6 +225,8 @@ class Window:
         times = [self._waiting[0][0]] if self._waiting else []
         if self._flying:
             times.append(self._progress + self._stall)
+        if self._hello_due is not None:
+            times.append(self._hello_due)
         return min(times, default=None)
 
     def __len__(self) -> int:
