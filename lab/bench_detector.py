@@ -19,6 +19,7 @@ import cv2
 import numpy as np
 from facefleet.delivery.outbox import Outbox
 from facefleet.delivery.sender import Sender
+from facefleet.settings import DetectorSettings
 from facefleet.telemetry import Health, configure_logging
 from facefleet.vision import detectors
 from facefleet.vision.camera import Camera
@@ -31,7 +32,7 @@ from lab.rig import BUCKET, ROOT, Rig
 
 SIZES = ((640, 480), (1280, 720))
 YUNET = ROOT.parent / "shared" / "data" / "yunet" / "face_detection_yunet_2023mar.onnx"
-MIN_FACE = 40  # the setting's default
+MIN_FACE = DetectorSettings.model_fields["min_face"].default  # pixels
 OVERLAP = 0.4  # intersection over union: from here on a detection is the face
 _STEP = 5  # of the sample's frames one is taken, so that all of its round is seen
 _SPAWN = multiprocessing.get_context("spawn")
