@@ -1,8 +1,8 @@
 # make demo | test | stop: `make` alone lists all.
 PYTHON ?= python3
 BIN := .venv/bin
-# A user's own AWS profile has no business here.
-unexport AWS_PROFILE AWS_DEFAULT_PROFILE
+# What a shell has of AWS's or facefleet's has no business here.
+unexport $(filter AWS_% FACEFLEET_%,$(.VARIABLES))
 export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -14,22 +14,24 @@ help: ## List what make can do
 	@sed -n 's/^\([a-z-]*\):.* ## /\1\t/p' Makefile | while IFS="$$(printf '\t')" read -r name text; do \
 	  printf '  make %-14s %s\n' "$$name" "$$text"; done
 
-demo: install ## A cloud and two devices on this machine (SOURCE=/dev/video0: your camera)
-	@ansible-playbook site.yml $(if $(SOURCE),-e '{"facefleet_source": "$(or $(realpath $(SOURCE)),$(SOURCE))"}')
+demo: install ## A cloud and two devices on this machine (SOURCE=/dev/video0: the camera of edge-1)
+	@ansible-playbook site.yml $(if $(SOURCE),-e "$$(printf '{"facefleet_source": "%s"}' "$(SOURCE)")")
 	@$(MAKE) --no-print-directory status
-	@echo "Gallery: http://127.0.0.1:8088/"
+	@$(FLEET); echo "Gallery: $$GALLERY"
 	@echo "Stop it: make stop"
 
+# What the playbooks wrote down; there while the fleet of this checkout runs.
+FLEET = [ -f .facefleet/fleet.env ] || { echo 'Nothing runs in this checkout: start it by `make demo`.'; exit 1; }; \
+  . ./.facefleet/fleet.env
+
 status: ## The table: one row a camera
-	@env FACEFLEET_BROKER=mqtt://127.0.0.1:31883 facefleet status --expect edge-1/front,edge-2/front
+	@$(FLEET); FACEFLEET_BROKER=$$BROKER facefleet status --expect "$$CAMERAS"
 
 verify: ## Send a probe face through every device
-	@ansible-playbook playbooks/verify.yml
+	@$(FLEET); ANSIBLE_DISPLAY_OK_HOSTS=true ansible-playbook playbooks/verify.yml
 
 audit: ## Hold every outbox against the bucket
-	@env FACEFLEET_BUCKET=facefleet-faces AWS_ENDPOINT_URL=http://127.0.0.1:31880 AWS_REGION=eu-central-1 \
-	  AWS_ACCESS_KEY_ID=testing AWS_SECRET_ACCESS_KEY=testing \
-	  facefleet audit .facefleet/*/outbox-*.sqlite
+	@$(FLEET); FACEFLEET_BUCKET=$$BUCKET facefleet audit .facefleet/*/outbox-*.sqlite
 
 test: install-test lint unit molecule ## The whole suite
 
@@ -55,6 +57,7 @@ bench: install-test ## Throughput and CPU by stage, against other ways to do it
 
 stop: ## End every process that the demo started
 	@$(PYTHON) scripts/stop.py
+	@rm -f .facefleet/fleet.env
 
 clean: stop ## Stop, and remove the state
 	rm -rf .facefleet

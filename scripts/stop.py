@@ -83,7 +83,7 @@ def main() -> str:
         sys.exit(f"Could not end the processes {', '.join(map(str, sorted(left)))}.")
     remove_sockets(state_dir)
     hosts = ", ".join(sorted({directory.name for directory in found.values()}))
-    return f"Stopped {len(found)} processes of {hosts}."
+    return f"Stopped {len(found)} process{'es' * (len(found) > 1)} of {hosts}."
 
 
 if __name__ == "__main__":
