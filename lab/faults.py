@@ -83,7 +83,7 @@ def run(
             fleet.settle()
             fleet.sample()
         fleet.detector.stop()
-        return _result(fleet, (row_name, broker, qos), drain, problem)
+        return _result(fleet, row, (row_name, broker, qos), drain, problem)
 
 
 def _damage(fleet: Fleet, row: Row) -> float:
@@ -97,7 +97,9 @@ def _damage(fleet: Fleet, row: Row) -> float:
         return time.monotonic() - begin
 
 
-def _result(fleet: Fleet, what: tuple[str, str, int], drain: float | None, problem: str) -> Result:
+def _result(
+    fleet: Fleet, row: Row, what: tuple[str, str, int], drain: float | None, problem: str
+) -> Result:
     entries = read_log(fleet.log)
     expected = {hashlib.md5(face(n), usedforsecurity=False).hexdigest(): s for n, s in entries}
     objects = fleet.objects()
@@ -107,7 +109,7 @@ def _result(fleet: Fleet, what: tuple[str, str, int], drain: float | None, probl
     if isinstance(fleet, Facefleet):
         evicted = fleet.evicted()
         resent = fleet.resent
-        problem = problem or fleet.imbalance()
+        problem = problem or fleet.audit(restored=row.restored)
     if foreign := objects.keys() - expected.keys():
         problem = problem or f"{len(foreign)} objects are of no captured face"
     stored = len(expected) - len(missing)

@@ -5,21 +5,23 @@ edge broker - forwarder - link - cloud broker - processors - S3, all on loopback
 
 import contextlib
 import http.client
+import json
 import re
 import sqlite3
+import subprocess
 import time
 import urllib.request
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
-from facefleet.delivery.outbox import Outbox
 from facefleet.delivery.sender import STATUS_EVERY
 
-from lab.feeder import CAMERA, DEVICE, read_log
-from lab.rig import BUCKET, Process, Rig, free_port, ready, s3, unmet
+from lab.feeder import DEVICE, read_log
+from lab.rig import AWS, BUCKET, Process, Rig, free_port, ready, s3, unmet
 from lab.s3 import Control
+from lab.shell import facefleet
 from lab.wan import Link
 
 POLL = 0.05  # seconds
@@ -198,14 +200,32 @@ class Facefleet(Fleet):
         with self._read() as db:
             return not db.execute("SELECT EXISTS (SELECT 1 FROM pending)").fetchone()[0]
 
-    def imbalance(self) -> str:
-        """What is wrong with the outbox's own account, or nothing; once the feeder has ended."""
-        with contextlib.closing(Outbox(self.outbox, DEVICE, CAMERA, 1 << 30)) as outbox:
-            counts = asdict(outbox.counts)
-        captured = counts.pop("captured")
-        if captured == sum(counts.values()) and not counts["pending"]:
+    def audit(self, restored: bool) -> str:
+        """What `facefleet audit` finds wrong, or nothing; once the feeder has ended.
+
+        Of a `restored` outbox it is right to find objects that the outbox does not know. Where all
+        is well an object is deleted, and then the audit has to name it.
+        """
+        found = self._audit()
+        (account,) = json.loads(found.stdout)
+        if not account["adds_up"] or account["counts"]["pending"] or account["missing"]["count"]:
+            return f"the audit does not balance: {account}"
+        if restored:
             return ""
-        return f"the outbox does not balance: {captured} captured, {counts}"
+        if found.returncode:
+            return f"the audit ends with {found.returncode}: {found.stderr}"
+        bucket = s3(self.endpoint)
+        pages = bucket.list_objects_v2(Bucket=BUCKET, Prefix="faces/", MaxKeys=1)
+        key = pages["Contents"][0]["Key"]
+        bucket.delete_object(Bucket=BUCKET, Key=key)
+        found = self._audit()
+        (account,) = json.loads(found.stdout)
+        named = account["missing"]["keys"] == [key] and found.returncode == 1
+        return "" if named else f"the audit does not miss {key}: {found.stdout}"
+
+    def _audit(self) -> subprocess.CompletedProcess[str]:
+        where = {"AWS_ENDPOINT_URL": self.endpoint, "BUCKET": BUCKET, **AWS}
+        return facefleet("audit", "--json", str(self.outbox), **where)
 
     def evicted(self) -> set[int]:
         """The seqs that the outbox says it gave up."""

@@ -39,6 +39,7 @@ class Row:
     replicas: int = 1  # processors
     clock_back: bool = False  # capture times jump an hour back half way
     small_disk: bool = False  # the outbox has a small file system of its own, where one can mount
+    restored: bool = False  # the outbox does not know all that it has captured
     spread: bool = False  # faces come for as long as everything at random goes on
 
 
@@ -266,7 +267,7 @@ ROWS: dict[str, Row] = {
     "s3-slow": Row(s3_slow, plain=False),
     "messages-lost": Row(lossy),
     "replica-frozen": Row(replica_frozen, replicas=2, plain=False),
-    "outbox-restored": Row(outbox_restored, plain=False),
+    "outbox-restored": Row(outbox_restored, plain=False, restored=True),
     "clock-back": Row(clean, clock_back=True, plain=False),
     "disk-full": Row(disk_full, small_disk=True, plain=False),
     "random": Row(anything, spread=True),
