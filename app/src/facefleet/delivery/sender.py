@@ -140,7 +140,7 @@ class Sender:
                 self._wake.clear()
                 wait = self._work()
                 self._health.beat()
-                if wait is None or wait > 0:
+                if wait > 0:
                     with contextlib.suppress(TimeoutError):
                         await asyncio.wait_for(self._wake.wait(), wait)
                 else:
@@ -155,8 +155,8 @@ class Sender:
                 await connection
             self._outbox.close()
 
-    def _work(self) -> float | None:
-        """Commit what came, send what is due. Seconds until there is more to do; None: unknown."""
+    def _work(self) -> float:
+        """Commit what came, send what is due. Seconds until there may be more to do."""
         try:
             self._commit()
         except DiskFullError as error:
@@ -165,17 +165,13 @@ class Sender:
                 raise
             return DISK_RETRY
         now = time.monotonic()
-        if self._connection.is_up:
-            due = self._window.due(now, BURST)
-            for seq in due:
-                self._send(seq)
-            if len(due) == BURST or not self._intake.empty():
-                return 0
-        elif not self._intake.empty():
+        due = self._window.due(now, BURST) if self._connection.is_up else []
+        for seq in due:
+            self._send(seq)
+        if len(due) == BURST or not self._intake.empty():
             return 0
-        wake = self._window.wake()
-        wait = STATUS_EVERY if wake is None or not self._connection.is_up else wake - now
-        return min(STATUS_EVERY, max(0.001, wait))
+        wake = self._window.wake() if self._connection.is_up else None
+        return STATUS_EVERY if wake is None else min(STATUS_EVERY, max(0.001, wake - now))
 
     def _is_idle(self) -> bool:
         return self._intake.empty() and not self._batch
