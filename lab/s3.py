@@ -1,6 +1,6 @@
 """A small S3 server on loopback: exact create-only PUTs, and faults and counters on request.
 
-It speaks as much of S3 as boto3 and obstore need here, unmodified: buckets made by PUT, objects by
+It speaks as much of S3 as boto3 and libcurl need here, unmodified: buckets made by PUT, objects by
 PUT (`If-None-Match: *`), GET, HEAD, DELETE, and ListObjectsV2 in pages. Signatures are not checked,
 and everything is kept in memory. `/_lab` is no bucket's name: GET gives the counters as JSON, POST
 sets faults: {"status": 503} answers every S3 request so, {"delay": 1.0} holds each PUT.

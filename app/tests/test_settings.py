@@ -144,7 +144,7 @@ def test_a_setting_of_another_command_is_unknown(monkeypatch: pytest.MonkeyPatch
         (ProcessorSettings, "BUCKET", "a/../b"),
         (ProcessorSettings, "SHARE", "a/b"),
         (ProcessorSettings, "PUTS", "0"),
-        (ProcessorSettings, "PUTS", "1025"),
+        (ProcessorSettings, "PUTS", "513"),
         (ProcessorSettings, "MAX_FACE_BYTES", "1023"),
         (GallerySettings, "BUCKET", ""),
         (VerifySettings, "DEVICE", "-"),

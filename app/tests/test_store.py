@@ -1,10 +1,15 @@
 """What S3 may answer, and what becomes of it; moto where it can, a server that obeys elsewhere."""
 
+import json
+import time
+import urllib.request
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from queue import Queue
 from threading import Thread
 
+import boto3
 import pytest
 from facefleet.errors import SettingsError
 from facefleet.store import RefusedError, Store, UnavailableError
@@ -60,9 +65,15 @@ def use(monkeypatch: pytest.MonkeyPatch, endpoint: str) -> None:
     monkeypatch.delenv("AWS_ENDPOINT_URL_S3", raising=False)
 
 
-def create(data: bytes = b"a face", bucket: str = BUCKET, key: str = KEY) -> bool:
+def create(data: bytes = b"a face", bucket: str = BUCKET) -> bool:
+    """Raises what the first attempt ends with, though the store would go on."""
+    failures: Queue[UnavailableError] = Queue()
     attributes = {"Content-Type": "image/jpeg", "reason": "a test"}
-    return Store(bucket).create(key, data, attributes)
+    done = Store(bucket, 4, failures.put).create(KEY, data, attributes)
+    done.add_done_callback(lambda _: failures.put(None))
+    if (failure := failures.get(timeout=10)) is not None:
+        raise failure
+    return done.result()
 
 
 def test_twice_created_is_one_object(monkeypatch: pytest.MonkeyPatch, endpoint: str) -> None:
@@ -94,7 +105,7 @@ def test_a_bucket_that_does_not_exist(monkeypatch: pytest.MonkeyPatch, endpoint:
         (500, "InternalError", "S3 answers 500 InternalError"),
         (503, "SlowDown", "S3 answers 503 SlowDown"),
         (503, "", "S3 answers 503"),
-        (301, "PermanentRedirect", ""),
+        (301, "PermanentRedirect", "is not in us-east-1: set AWS_REGION to its own"),
     ],
 )
 def test_not_now(server: Obedient, status: int, code: str, sentence: str) -> None:
@@ -139,17 +150,70 @@ def test_credentials_may_come_later(
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
 
-    store = Store(BUCKET)
-    with pytest.raises(UnavailableError, match=r"^there are no AWS credentials "):
-        store.create(KEY, b"a face", {})
+    failures: Queue[UnavailableError] = Queue()
+    done = Store(BUCKET, 4, failures.put).create(KEY, b"a face", {})
+    assert str(failures.get(timeout=10)).startswith("there are no AWS credentials ")
     (tmp_path / "credentials").write_text(
         "[default]\naws_access_key_id=a\naws_secret_access_key=b\n"
     )
-    assert store.create(KEY, b"a face", {}) is True
+    assert done.result(10) is True
+
+
+def test_a_put_is_tried_again_while_others_go_on(server: Obedient) -> None:
+    failures: Queue[UnavailableError] = Queue()
+    store = Store(BUCKET, 2, failures.put)
+    server.status = 503
+    one = store.create(KEY, b"a face", {})
+    failures.get(timeout=10)
+    server.status = 200
+    two = store.create(KEY, b"a face", {})
+    assert two.result(10) is True
+    assert one.result(10) is True
+    assert failures.empty()
+
+
+def test_no_more_puts_than_asked_for_at_a_time(monkeypatch: pytest.MonkeyPatch, rig: Rig) -> None:
+    _, endpoint = rig.sink(seconds=0.2)
+    use(monkeypatch, endpoint)
+    store = Store(BUCKET, 5, lambda _: None)
+    began = time.monotonic()
+    for one in [store.create(str(n), b"a face", {}) for n in range(20)]:
+        assert one.result(10)
+    assert time.monotonic() - began >= 0.8
+
+
+def test_the_signature_is_right(monkeypatch: pytest.MonkeyPatch, rig: Rig) -> None:
+    """As moto computes it, with botocore; the session's token of a role is part of it."""
+    _, endpoint = rig.moto()
+    use(monkeypatch, endpoint)
+    policy = {"Effect": "Allow", "Action": "s3:PutObject", "Resource": f"arn:aws:s3:::{BUCKET}/*"}
+    iam = boto3.client("iam")
+    role = iam.create_role(RoleName="processor", AssumeRolePolicyDocument="{}")["Role"]["Arn"]
+    iam.put_role_policy(
+        RoleName="processor",
+        PolicyName="put",
+        PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": policy}),
+    )
+    session = boto3.client("sts").assume_role(RoleArn=role, RoleSessionName="test")["Credentials"]
+    ask = urllib.request.Request(
+        f"{endpoint}/moto-api/reset-auth", b"0", {"Content-Type": "text/plain"}
+    )
+    urllib.request.urlopen(ask, timeout=5).close()
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", session["AccessKeyId"])
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", session["SecretAccessKey"])
+    monkeypatch.setenv("AWS_SESSION_TOKEN", session["SessionToken"])
+    assert create() is True
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "another")
+    with pytest.raises(UnavailableError, match="SignatureDoesNotMatch"):
+        create()
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", session["SecretAccessKey"])
+    monkeypatch.delenv("AWS_SESSION_TOKEN")
+    with pytest.raises(UnavailableError, match="InvalidAccessKeyId"):
+        create()
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:9000", "a b", "http://", "ftp://h"])
 def test_an_endpoint_that_is_not_an_address(monkeypatch: pytest.MonkeyPatch, address: str) -> None:
     use(monkeypatch, address)
     with pytest.raises(SettingsError, match=r"^AWS_ENDPOINT_URL: give an address"):
-        Store(BUCKET)
+        Store(BUCKET, 4, lambda _: None)

@@ -116,7 +116,7 @@ class ProcessorSettings(ServiceSettings):
     qos: Qos = 0
     share: Label | None = None
     """Name of a shared subscription, where several processors divide the work."""
-    puts: int = Field(128, ge=1, le=1024)
+    puts: int = Field(128, ge=1, le=512)
     """PUTs at a time."""
     max_face_bytes: ByteSize = Field(ByteSize(1 << 20), ge=1024)
 

@@ -1,26 +1,32 @@
-"""The door to S3: create-only PUTs by obstore, everything else by boto3."""
+"""The door to S3: create-only PUTs by libcurl, everything else by boto3."""
 
 import os
 import re
-import threading
-from datetime import timedelta
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from contextlib import suppress
+from dataclasses import dataclass, field
+from queue import Empty, SimpleQueue
+from threading import Thread
 from typing import Any
+from urllib.parse import quote
 
 import boto3
-import obstore
+import certifi
+import pycurl
+from botocore import UNSIGNED
 from botocore.config import Config
+from botocore.credentials import ReadOnlyCredentials
 from botocore.exceptions import BotoCoreError
-from obstore.auth.boto3 import Boto3CredentialProvider
-from obstore.exceptions import AlreadyExistsError, BaseError
-from obstore.store import S3Store
+from prometheus_client import Histogram
 
 from facefleet.errors import FacefleetError, SettingsError
 
-# obstore's runtime has work for one thread: more only wake each other.
-os.environ.setdefault("TOKIO_WORKER_THREADS", "1")
-
-TIMEOUT = timedelta(seconds=30)  # of one PUT
-_STATUS = re.compile(r"status code: (\d{3})")
+TIMEOUT = 30  # seconds of one PUT
+FIRST_PAUSE, LAST_PAUSE = 0.5, 5.0  # seconds between attempts while the bucket is unavailable
+LOOK = 0.005  # seconds that a new PUT waits at most while others are on their way
+PUT = Histogram("facefleet_put_seconds", "One PUT, as long as the bucket takes to answer")
 _CODE = re.compile(r"<Code>(\w+)</Code>")
 _NEVER = {"EntityTooLarge", "InvalidURI", "KeyTooLongError", "MetadataTooLarge"}
 
@@ -34,66 +40,174 @@ class RefusedError(FacefleetError):
 
 
 class Store:
-    """Writes objects into one bucket; never overwrites one. For several threads at once.
+    """Writes objects into one bucket; never overwrites one.
 
+    One thread drives all connections: libcurl signs, sends and receives without Python's lock, and
+    is woken for several PUTs at a time. A thread for each costs twice the CPU.
     Endpoint, region and credentials come from AWS's own variables or the instance profile.
     """
 
-    def __init__(self, bucket: str) -> None:
-        """Raises SettingsError for an endpoint that is not an address."""
+    def __init__(
+        self, bucket: str, parallel: int, on_unavailable: Callable[[UnavailableError], None]
+    ) -> None:
+        """At most `parallel` PUTs at a time. Raises SettingsError for a bad endpoint.
+
+        `on_unavailable` is called for each attempt that failed, in the store's thread.
+        """
         self._bucket = bucket
-        self._endpoint = _endpoint()
-        self._store: S3Store | None = None
-        self._opening = threading.Lock()
+        self._parallel = parallel
+        self._on_unavailable = on_unavailable
+        self._session = _session()
+        # Without a signature it needs no credentials: a profile may come after the boot.
+        client = self._session.client("s3", config=Config(signature_version=UNSIGNED))
+        place = {"Bucket": bucket, "Key": "k"}
+        self._address = client.generate_presigned_url("put_object", place).removesuffix("k")
+        self._region = client.meta.region_name
+        self._work: SimpleQueue[_Put] = SimpleQueue()
+        self._pausing: list[_Put] = []
+        self._sent: dict[pycurl.Curl, _Put] = {}
+        self._idle: list[pycurl.Curl] = []
+        self._connections = pycurl.CurlMulti()
+        self._connections.setopt(pycurl.M_MAXCONNECTS, parallel)
+        self.ended: Future[None] = Future()
+        """Of the thread; only an error of its own ends it."""
+        Thread(target=self._run, name="store", daemon=True).start()
 
-    def _open(self) -> S3Store:
-        """The store, made when first there are credentials: a profile may come after the boot."""
-        if self._store is None:
-            try:
-                credentials = Boto3CredentialProvider()
-            except (ValueError, BotoCoreError) as error:
-                raise UnavailableError(
-                    f"there are no AWS credentials ({error}): give the machine an instance "
-                    "profile, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
-                ) from error
-            self._store = S3Store(
-                self._bucket,
-                endpoint=self._endpoint,
-                client_options={
-                    "allow_http": bool(self._endpoint and self._endpoint.startswith("http://")),
-                    "timeout": TIMEOUT,
-                },
-                retry_config={"max_retries": 0},  # the caller retries, and its readiness says so
-                credential_provider=credentials,
-            )
-        return self._store
-
-    def create(self, key: str, data: bytes, attributes: dict[str, str]) -> bool:
+    def create(self, key: str, data: bytes, attributes: dict[str, str]) -> Future[bool]:
         """PUT with If-None-Match: True where it was stored, False where it was there already.
 
-        `attributes`: Content-Type, and any other name as user metadata (ASCII).
-        Raises UnavailableError or RefusedError.
+        It is tried until the bucket is available, or else ends with RefusedError. `attributes`:
+        Content-Type, and any other name as user metadata (ASCII).
         """
-        with self._opening:
-            store = self._open()
+        put = _Put(key, data, attributes)
+        self._work.put(put)
+        return put.done
+
+    # -- the thread ----------------------------------------------------------------------------
+
+    def _run(self) -> None:
         try:
-            obstore.put(store, key, data, mode="create", attributes=attributes, use_multipart=False)
-        except (BaseError, OSError, ValueError) as error:
-            return self._judge(error)
-        return True
+            while True:
+                if due := self._await_due():
+                    self._send(due)
+                self._connections.perform()
+                self._collect()
+        except BaseException as error:
+            self.ended.set_exception(error)
 
-    def _judge(self, error: Exception) -> bool:
-        text = str(error)
-        status = int(found[1]) if (found := _STATUS.search(text)) else None
-        code = found[1] if (found := _CODE.search(text)) else None
-        if isinstance(error, AlreadyExistsError) and status == 412:
+    def _await_due(self) -> list["_Put"]:
+        """What can be sent now; waits where that is nothing and nothing is answered."""
+        room = self._parallel - len(self._sent) - len(self._pausing)
+        first = []
+        pause = min((put.due - time.monotonic() for put in self._pausing), default=TIMEOUT)
+        pause = max(0.0, pause)
+        if room and not self._sent:
+            with suppress(Empty):
+                first.append(self._work.get(timeout=pause))
+        elif not self._sent:
+            time.sleep(pause)
+        elif not room or self._work.empty():
+            self._connections.select(min(pause, LOOK if room else 1.0))
+        with suppress(Empty):
+            while len(first) < room:
+                first.append(self._work.get_nowait())
+        now = time.monotonic()
+        again = [put for put in self._pausing if put.due <= now]
+        self._pausing = [put for put in self._pausing if put.due > now]
+        return again + first
+
+    def _send(self, puts: list["_Put"]) -> None:
+        try:
+            credentials = self._credentials()
+        except UnavailableError as error:
+            for put in puts:
+                self._pause(put, error)
+            return
+        for put in puts:
+            transfer = self._idle.pop() if self._idle else self._transfer()
+            headers = ["If-None-Match: *", "Expect:"]
+            headers += [
+                f"{name if name == 'Content-Type' else f'x-amz-meta-{name}'}: {value}"
+                for name, value in put.attributes.items()
+            ]
+            if credentials.token:
+                headers.append(f"x-amz-security-token: {credentials.token}")
+            transfer.setopt(pycurl.URL, self._address + quote(put.key))
+            transfer.setopt(pycurl.HTTPHEADER, headers)
+            transfer.setopt(pycurl.POSTFIELDS, put.data)
+            transfer.setopt(pycurl.USERNAME, credentials.access_key)
+            transfer.setopt(pycurl.PASSWORD, credentials.secret_key)
+            transfer.setopt(pycurl.WRITEFUNCTION, put.answer.extend)
+            self._connections.add_handle(transfer)
+            self._sent[transfer] = put
+
+    def _transfer(self) -> pycurl.Curl:
+        transfer = pycurl.Curl()
+        transfer.setopt(pycurl.CUSTOMREQUEST, "PUT")
+        transfer.setopt(pycurl.AWS_SIGV4, f"aws:amz:{self._region}:s3")
+        transfer.setopt(pycurl.TIMEOUT, TIMEOUT)
+        transfer.setopt(pycurl.NOSIGNAL, 1)
+        transfer.setopt(pycurl.CAINFO, os.environ.get("AWS_CA_BUNDLE") or certifi.where())
+        return transfer
+
+    def _credentials(self) -> ReadOnlyCredentials:
+        try:
+            credentials = self._session.get_credentials()
+            if credentials is not None:
+                return credentials.get_frozen_credentials()
+            problem = "none are set and the machine has no instance profile"
+        except BotoCoreError as error:
+            problem = str(error)
+        raise UnavailableError(
+            f"there are no AWS credentials ({problem}): give the machine an instance "
+            "profile, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+        )
+
+    def _collect(self) -> None:
+        waiting = True
+        while waiting:
+            waiting, answered, failed = self._connections.info_read()
+            for transfer in answered:
+                self._end(transfer)
+            for transfer, _, message in failed:
+                self._end(transfer, message)
+
+    def _end(self, transfer: pycurl.Curl, failure: str | None = None) -> None:
+        put = self._sent.pop(transfer)
+        self._connections.remove_handle(transfer)
+        self._idle.append(transfer)
+        PUT.observe(transfer.getinfo(pycurl.TOTAL_TIME))
+        try:
+            status = transfer.getinfo(pycurl.RESPONSE_CODE)
+            put.done.set_result(self._judge(failure, status, put.answer.decode(errors="replace")))
+        except RefusedError as error:
+            put.done.set_exception(error)
+        except UnavailableError as error:
+            self._pause(put, error)
+
+    def _pause(self, put: "_Put", error: UnavailableError) -> None:
+        self._on_unavailable(error)
+        put.answer.clear()
+        put.due = time.monotonic() + put.pause
+        put.pause = min(2 * put.pause, LAST_PAUSE)
+        self._pausing.append(put)
+
+    def _judge(self, failure: str | None, status: int, answer: str) -> bool:
+        if failure is not None:
+            raise UnavailableError(f"S3 cannot be reached: {failure}")
+        if 200 <= status < 300:
+            return True
+        if status == 412:
             return False
-        if status == 413 or code in _NEVER or isinstance(error, ValueError):
-            raise RefusedError(code or text.splitlines()[0]) from error
-        raise UnavailableError(self._sentence(status, code, text)) from error
+        code = found[1] if (found := _CODE.search(answer)) else None
+        if status == 413 or code in _NEVER:
+            raise RefusedError(code or f"S3 answers {status}")
+        raise UnavailableError(self._sentence(status, code))
 
-    def _sentence(self, status: int | None, code: str | None, text: str) -> str:
+    def _sentence(self, status: int, code: str | None) -> str:
         match status:
+            case 301:
+                return f"bucket {self._bucket} is not in {self._region}: set AWS_REGION to its own"
             case 404:
                 return f"bucket {self._bucket} does not exist: make it (site.yml does)"
             case 401 | 403:
@@ -101,22 +215,32 @@ class Store:
                 return f"bucket {self._bucket} refuses ({reason}): check the role's policy"
             case 409:
                 return f"bucket {self._bucket} has a conflict still in progress"
-            case None:
-                return f"S3 cannot be reached: {text.splitlines()[0]}"
         return f"S3 answers {status} {code or ''}".rstrip()
 
 
-def _endpoint() -> str | None:
-    """The S3 to use instead of AWS's own, from AWS's variables."""
-    text = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
-    if text and not re.fullmatch(r"https?://[^\s/?#@]+/?", text):
-        raise SettingsError("AWS_ENDPOINT_URL: give an address such as http://127.0.0.1:9000")
-    return text or None
+@dataclass(slots=True)
+class _Put:
+    key: str
+    data: bytes
+    attributes: dict[str, str]
+    done: Future[bool] = field(default_factory=Future)
+    answer: bytearray = field(default_factory=bytearray)
+    pause: float = FIRST_PAUSE  # seconds, the next one
+    due: float = 0.0  # monotonic
+
+
+def _session() -> boto3.Session:
+    """boto3 reads AWS_DEFAULT_REGION only. Raises SettingsError for a bad endpoint."""
+    for name in ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"):
+        text = os.environ.get(name)
+        if text and not re.fullmatch(r"https?://[^\s/?#@]+/?", text):
+            raise SettingsError(f"{name}: give an address such as http://127.0.0.1:9000")
+    return boto3.Session(region_name=os.environ.get("AWS_REGION"))
 
 
 def s3_client(read_timeout: int = 20, attempts: int = 3) -> Any:
     """boto3's S3 client. Timeout in seconds: an outage is told, not waited for."""
-    return boto3.client(
+    return _session().client(
         "s3",
         config=Config(
             connect_timeout=2,

@@ -1,12 +1,10 @@
 """The lab's S3 server, spoken to by the clients that the app uses."""
 
-import asyncio
+from queue import Queue
 
-import obstore
 import pytest
 from botocore.exceptions import ClientError
-from obstore.exceptions import AlreadyExistsError, BaseError
-from obstore.store import S3Store
+from facefleet.store import Store, UnavailableError
 
 from lab.rig import AWS, BUCKET, Rig, keys, s3
 
@@ -16,16 +14,16 @@ def endpoint(rig: Rig) -> str:
     return rig.s3()[1]
 
 
-def store(endpoint: str) -> S3Store:
-    return S3Store(
-        BUCKET,
-        endpoint=endpoint,
-        client_options={"allow_http": True},
-        access_key_id=AWS["AWS_ACCESS_KEY_ID"],
-        secret_access_key=AWS["AWS_SECRET_ACCESS_KEY"],
-        region=AWS["AWS_REGION"],
-        retry_config={"max_retries": 0},
-    )
+@pytest.fixture
+def store(monkeypatch: pytest.MonkeyPatch):
+    """Makes a Store at an endpoint."""
+
+    def at(endpoint: str, on_unavailable=lambda _: None) -> Store:
+        for name, value in {**AWS, "AWS_ENDPOINT_URL": endpoint}.items():
+            monkeypatch.setenv(name, value)
+        return Store(BUCKET, 8, on_unavailable)
+
+    return at
 
 
 def test_boto3_speaks_to_it(endpoint: str) -> None:
@@ -67,42 +65,34 @@ def test_lists_come_in_pages(endpoint: str) -> None:
 
 
 @pytest.mark.parametrize("server", ["s3", "moto"])
-def test_a_create_only_put_succeeds_once(rig: Rig, server: str) -> None:
-    """As moto has it, so ours must: 412 with boto3's and obstore's words for it."""
+def test_a_create_only_put_succeeds_once(rig: Rig, server: str, store) -> None:
+    """As moto has it, so ours must."""
     endpoint = getattr(rig, server)()[1]
-    client, other = s3(endpoint), store(endpoint)
+    client = s3(endpoint)
     client.put_object(Bucket=BUCKET, Key="k", Body=b"first", IfNoneMatch="*")
     with pytest.raises(ClientError) as refused:
         client.put_object(Bucket=BUCKET, Key="k", Body=b"second", IfNoneMatch="*")
     assert refused.value.response["ResponseMetadata"]["HTTPStatusCode"] == 412
     assert refused.value.response["Error"]["Code"] == "PreconditionFailed"
-    with pytest.raises(AlreadyExistsError, match="412"):
-        obstore.put(other, "k", b"third", mode="create", use_multipart=False)
+    assert store(endpoint).create("k", b"third", {}).result(10) is False
     assert client.get_object(Bucket=BUCKET, Key="k")["Body"].read() == b"first"
 
 
-def test_of_many_creates_at_a_time_one_succeeds(rig: Rig) -> None:
+def test_of_many_creates_at_a_time_one_succeeds(rig: Rig, store) -> None:
     control, endpoint = rig.s3()
-    other = store(endpoint)
     control.fault(delay=0.2)
-
-    async def race() -> list:
-        puts = (
-            obstore.put_async(other, "faces/k", b"%d" % n, mode="create", use_multipart=False)
-            for n in range(8)
-        )
-        return await asyncio.gather(*puts, return_exceptions=True)
-
-    lost = [one for one in asyncio.run(race()) if isinstance(one, AlreadyExistsError)]
-    assert len(lost) == 7
+    bucket = store(endpoint)
+    puts = [bucket.create("faces/k", b"%d" % n, {}) for n in range(8)]
+    assert sorted(put.result(10) for put in puts) == 7 * [False] + [True]
     assert control.counters() == {"puts": 8, "conflicts": 7}
 
 
-def test_faults_come_and_go(rig: Rig) -> None:
+def test_faults_come_and_go(rig: Rig, store) -> None:
     control, endpoint = rig.s3()
+    failures: Queue[UnavailableError] = Queue()
     control.fault(status=503)
-    with pytest.raises(BaseError, match="503"):
-        obstore.put(store(endpoint), "faces/k", b"", mode="create", use_multipart=False)
+    put = store(endpoint, failures.put).create("faces/k", b"", {})
+    assert "503" in str(failures.get(timeout=10))
     control.fault(status=0)
-    obstore.put(store(endpoint), "faces/k", b"", mode="create", use_multipart=False)
+    assert put.result(10) is True
     assert control.counters() == {"puts": 2, "conflicts": 0}

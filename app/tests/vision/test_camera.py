@@ -133,6 +133,18 @@ def test_a_slow_reader_of_a_live_stream_gets_fresh_frames(stop):
     assert last - first > 30
 
 
+def test_a_user_that_is_a_little_faster_than_the_camera_gets_every_frame(stop):
+    with stream() as port:
+        camera = iter(Camera(f"http://127.0.0.1:{port}/live", 100, lambda state: None, stop))
+        grays = []
+        for _ in range(20):
+            grays.append(gray(next(camera)))
+            stop.wait(0.02)  # half of a frame's time, as a detector may take
+        camera.close()
+    # 2 a frame; who waits for a whole frame more each time gets every other one, 76 brighter.
+    assert grays[-1] - grays[0] < 60
+
+
 @pytest.mark.parametrize("scheme", ["http", "rtsp"])
 def test_a_camera_that_never_answers_does_not_keep_one_from_stopping(scheme, stop):
     with socket.create_server(("127.0.0.1", 0)) as silent:

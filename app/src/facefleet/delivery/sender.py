@@ -71,6 +71,7 @@ class Sender:
         )
         self._loop = asyncio.new_event_loop()
         self._wake = asyncio.Event()
+        self._nudged = False
         self._stopping = False
         self._failure: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="sender")
@@ -114,6 +115,9 @@ class Sender:
             self._thread.join()
 
     def _nudge(self) -> None:
+        if self._nudged:  # it has not looked since: to wake a thread costs more than a face
+            return
+        self._nudged = True
         with contextlib.suppress(RuntimeError):  # the loop has ended
             self._loop.call_soon_threadsafe(self._wake.set)
 
@@ -138,6 +142,7 @@ class Sender:
         try:
             while not (self._stopping and self._is_idle()) and not connection.done():
                 self._wake.clear()
+                self._nudged = False
                 wait = self._work()
                 self._health.beat()
                 if wait > 0:

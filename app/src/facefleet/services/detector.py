@@ -33,6 +33,7 @@ def run(settings: DetectorSettings) -> None:
 
     telemetry.serve(settings.http, health)
     sender.start()
+    telemetry.spare_the_collector()
     log.info("watching", detector=detector.name)
     try:
         for frame in Camera(settings.source, settings.fps, camera_state, stop):

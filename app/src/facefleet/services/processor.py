@@ -6,18 +6,18 @@ import os
 import socket
 import time
 from collections import OrderedDict
+from concurrent.futures import Future
 from dataclasses import dataclass
 from queue import SimpleQueue
-from threading import Thread
 from urllib.parse import quote
 
-from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client import Counter, Gauge
 
 from facefleet import telemetry
 from facefleet.mqtt import Connection
 from facefleet.names import FACES, HELLO, FaceName, Receipt, content_tag, receipts_topic
 from facefleet.settings import ProcessorSettings
-from facefleet.store import RefusedError, Store, UnavailableError
+from facefleet.store import Store
 from facefleet.telemetry import Health, log
 
 FLUSH = 0.015  # seconds that a receipt waits for company
@@ -25,7 +25,6 @@ FLUSH_SIZE = 100
 REMEMBERED = 8192  # faces known to be stored, so that a re-send costs no PUT
 OVERHEAD = 1024  # bytes that a message costs beside its payload, roughly
 HELD_BYTES = 64 << 20  # held in memory at most; what is beyond is dropped, and sent again
-FIRST_PAUSE, LAST_PAUSE = 0.5, 5.0  # seconds between attempts while the bucket is unavailable
 DRAIN = 4.0  # seconds to finish what is under way at SIGTERM
 READY_KEY = "quarantine/ready"  # written once, to learn whether the bucket can be written
 
@@ -35,7 +34,6 @@ REFUSED = Counter("facefleet_faces_refused", "Faces that the bucket will never t
 DROPPED = Counter("facefleet_messages_dropped", "Messages dropped because too many were held")
 REPEATED = Counter("facefleet_messages_repeated", "Messages that needed no PUT")
 HELD = Gauge("facefleet_held_bytes", "Payloads held in memory")
-PUT = Histogram("facefleet_put_seconds", "One PUT, as long as the bucket takes to answer")
 
 
 def run(settings: ProcessorSettings) -> None:
@@ -46,18 +44,19 @@ def run(settings: ProcessorSettings) -> None:
 
 
 class _Processor:
-    """One subscription, a thread for each PUT at a time, and receipts in batches.
+    """One subscription, PUTs by the store, and receipts in batches.
 
-    The threads take faces from a queue and leave what became of them on another; nobody is woken
-    for one: the flush that ends a batch of receipts collects them. (A coroutine a PUT costs twice
-    the CPU: obstore then wakes a thread of its own, and the loop, for every one.)
+    The store leaves what it has finished on a queue, and the loop is not woken for each: the flush
+    that ends a batch of receipts collects them.
     """
 
     def __init__(self, settings: ProcessorSettings, health: Health) -> None:
         self._max_bytes = settings.max_face_bytes
         self._qos = settings.qos
         self._health = health
-        self._store = Store(settings.bucket)
+        self._store = Store(
+            settings.bucket, settings.puts, lambda error: health.set("bucket", str(error))
+        )
         share = f"$share/{settings.share}/" if settings.share else ""
         self._connection = Connection(
             settings.broker,
@@ -67,8 +66,6 @@ class _Processor:
             on_up=self._on_up,
             on_down=lambda sentence: health.set("broker", sentence),
         )
-        self._puts = settings.puts
-        self._work: SimpleQueue[_Job] = SimpleQueue()
         self._finished: SimpleQueue[_Job] = SimpleQueue()
         self._under_way: set[str] = set()  # topics
         self._held = 0  # bytes
@@ -79,14 +76,14 @@ class _Processor:
 
     async def run(self) -> None:
         """Until cancelled."""
-        for _ in range(self._puts):
-            Thread(target=self._put_all, daemon=True).start()
         self._take(_Job("", b"", None, None, READY_KEY, {"Content-Type": "text/plain"}))
         self._flush_soon()
         connection = asyncio.create_task(self._connection.run())
         try:
-            await asyncio.wait({connection})
-            connection.result()
+            ends = {connection, asyncio.wrap_future(self._store.ended)}
+            ended, _ = await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+            for one in ended:
+                one.result()
         finally:
             self._draining = True
             deadline = time.monotonic() + DRAIN
@@ -120,7 +117,8 @@ class _Processor:
     def _take(self, job: "_Job") -> None:
         self._held += job.size
         self._under_way.add(job.topic)
-        self._work.put(job)
+        job.put = self._store.create(job.key, job.payload, job.attributes)
+        job.put.add_done_callback(lambda _: self._finished.put(job))
 
     def _job(self, topic: str, payload: bytes) -> "_Job":
         name = FaceName.parse(topic)
@@ -168,22 +166,22 @@ class _Processor:
     def _collect(self, job: "_Job") -> None:
         self._under_way.remove(job.topic)
         self._held -= job.size
-        PUT.observe(job.seconds)
-        if job.refusal is not None:
+        refusal = job.put.exception()
+        if refusal is not None:
             REFUSED.inc()
-            log.error("the bucket refuses this object", topic=job.topic, reason=job.refusal)
+            log.error("the bucket refuses this object", topic=job.topic, reason=str(refusal))
         elif job.fault is not None:
             QUARANTINED.inc()
             log.warning(
                 "a message was put into quarantine", topic=job.topic[:200], reason=job.fault
             )
         else:
-            STORED.labels("now" if job.new else "earlier").inc()
+            STORED.labels("now" if job.put.result() else "earlier").inc()
         if (name := job.name) is None:
             return
         receipt = self._receipt(name)
-        if job.refusal is not None:
-            receipt.refused.append((name.seq, name.tag, job.refusal))
+        if refusal is not None:
+            receipt.refused.append((name.seq, name.tag, str(refusal)))
         elif job.fault is not None:
             receipt.quarantined.append((name.seq, name.tag, job.fault))
         else:
@@ -209,31 +207,6 @@ class _Processor:
         receipt = self._receipts.pop(origin)
         self._connection.publish(receipts_topic(device, camera), receipt.encode(), self._qos)
 
-    # -- in threads, which do nothing but PUT: Python runs in one at a time ----------------------
-
-    def _put_all(self) -> None:
-        while True:
-            job = self._work.get()
-            self._put(job)
-            self._finished.put(job)
-
-    def _put(self, job: "_Job") -> None:
-        """Store.create, tried until the bucket is available; readiness says what is wrong."""
-        pause = FIRST_PAUSE
-        while True:
-            began = time.monotonic()
-            try:
-                job.new = self._store.create(job.key, job.payload, job.attributes)
-            except RefusedError as error:
-                job.refusal = str(error)
-            except UnavailableError as error:
-                self._health.set("bucket", str(error))
-                time.sleep(pause)
-                pause = min(2 * pause, LAST_PAUSE)
-                continue
-            job.seconds = time.monotonic() - began
-            return
-
 
 @dataclass(slots=True)
 class _Job:
@@ -245,9 +218,7 @@ class _Job:
     fault: str | None  # why it goes into quarantine
     key: str
     attributes: dict[str, str]
-    new: bool = False  # else it was there already
-    refusal: str | None = None  # why the bucket will never take it
-    seconds: float = 0.0
+    put: Future[bool] | None = None
 
     @property
     def size(self) -> int:

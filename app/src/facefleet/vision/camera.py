@@ -75,16 +75,17 @@ class Camera:
 class _Feed:
     """An open source, in a thread of its own.
 
-    The thread is there so that a camera that blocks cannot keep its user from stopping; and so
-    that a live one never falls behind: what nobody waits for is skipped as it comes, which is
-    cheaper than to decode it, and who asks gets the next frame and not one from a queue.
+    The thread is there so that a camera that blocks cannot keep its user from stopping; so that a
+    live one never falls behind: who asks gets the next frame and not one from a queue, and what
+    nobody waits for is not decoded; and so that a recording's next frame is read while its user
+    still looks at the last.
     """
 
     def __init__(self, source: str) -> None:
         self._source = source
         self._changed = threading.Condition()
         self._wanted = False
-        self._answer: Frame | Exception | None = None
+        self._answer: np.ndarray | Exception | None = None
         self._closed = False
         threading.Thread(target=self._run, name="camera", daemon=True).start()
 
@@ -92,15 +93,16 @@ class _Feed:
         """Wait for a frame; None when `stop` is set first. Raises what the source raises."""
         with self._changed:
             self._wanted = True
-            self._changed.notify()
             while self._answer is None:
                 if stop.is_set():
                     return None
                 self._changed.wait(_LOOK)
             answer, self._answer = self._answer, None
+            self._wanted = False
+            self._changed.notify()
         if isinstance(answer, Exception):
             raise answer
-        return answer
+        return Frame(answer, datetime.now(UTC))
 
     def close(self) -> None:
         """Let the thread close the source, at once or when it no longer blocks."""
@@ -112,19 +114,18 @@ class _Feed:
         try:
             with closing(open_source(self._source)) as source:
                 while not self._closed:
-                    if self._wanted:
-                        image = source.read()
-                        self._reply(Frame(image, datetime.now(UTC)))
-                    elif source.live:
-                        source.skip()
-                    else:
+                    if not source.live:
+                        self._reply(source.read())
                         with self._changed:
-                            self._changed.wait_for(lambda: self._wanted or self._closed)
+                            self._changed.wait_for(lambda: self._answer is None or self._closed)
+                    else:
+                        source.grab()
+                        if self._wanted:
+                            self._reply(source.retrieve())
         except Exception as error:  # who waits must hear of every failure
             self._reply(error)
 
-    def _reply(self, answer: Frame | Exception) -> None:
+    def _reply(self, answer: np.ndarray | Exception) -> None:
         with self._changed:
-            self._wanted = False
             self._answer = answer
             self._changed.notify()

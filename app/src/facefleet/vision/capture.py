@@ -25,12 +25,15 @@ class _Capture:
         if not self._capture.isOpened():
             raise CameraError(f"{name} cannot be opened: {hint}")
 
-    def skip(self) -> None:
+    def read(self) -> np.ndarray:
+        self.grab()
+        return self.retrieve()
+
+    def grab(self) -> None:
         if not self._capture.grab():
             raise self._over()
 
-    def read(self) -> np.ndarray:
-        self.skip()
+    def retrieve(self) -> np.ndarray:
         ok, image = self._capture.retrieve()
         if not ok:
             raise CameraError(f"{self._name} sent a broken frame: it is opened again.")

@@ -17,7 +17,7 @@ class Source(Protocol):
     """An open camera, or what stands for one."""
 
     live: bool
-    """Whether frames come by themselves and grow old unless they are taken or skipped."""
+    """Whether frames come by themselves, and grow old unless they are grabbed."""
 
     def read(self) -> np.ndarray:
         """Wait for the next frame: (height, width, 3), uint8, BGR.
@@ -29,10 +29,13 @@ class Source(Protocol):
 
 
 class LiveSource(Source, Protocol):
-    """A source with `live` true."""
+    """A source with `live` true: `read` in two steps, of which the first costs little."""
 
-    def skip(self) -> None:
-        """Wait for the next frame and drop it, for less than the price of `read`. Raises as it."""
+    def grab(self) -> None:
+        """Wait for the next frame. Raises as `read`."""
+
+    def retrieve(self) -> np.ndarray:
+        """The frame that was grabbed. Raises as `read`."""
 
 
 def open_source(source: str) -> Source:
