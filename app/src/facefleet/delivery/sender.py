@@ -111,6 +111,7 @@ class Sender:
         """Commit what was handed over, say goodbye, and end. Safe to call twice."""
         self._stopping = True
         if self._thread.is_alive():
+            self._nudged = False  # it may have looked just before
             self._nudge()
             self._thread.join()
 
