@@ -19,7 +19,7 @@ from pathlib import Path
 from facefleet.delivery.sender import STATUS_EVERY
 
 from lab.feeder import DEVICE, read_log
-from lab.rig import AWS, BUCKET, Process, Rig, free_port, ready, s3, unmet
+from lab.rig import AWS, BUCKET, Process, Rig, free_port, keys, ready, s3, unmet
 from lab.s3 import Control
 from lab.shell import facefleet
 from lab.wan import Link
@@ -215,8 +215,8 @@ class Facefleet(Fleet):
         if found.returncode:
             return f"the audit ends with {found.returncode}: {found.stderr}"
         bucket = s3(self.endpoint)
-        pages = bucket.list_objects_v2(Bucket=BUCKET, Prefix="faces/", MaxKeys=1)
-        key = pages["Contents"][0]["Key"]
+        # The newest: an old one may have been given up by the outbox after it had been stored.
+        key = max(keys(self.endpoint, "faces/"))
         bucket.delete_object(Bucket=BUCKET, Key=key)
         found = self._audit()
         (account,) = json.loads(found.stdout)

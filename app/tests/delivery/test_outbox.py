@@ -425,3 +425,30 @@ def test_a_broken_file_is_set_aside(
     second.close()
     assert len(list(path.parent.glob("outbox.sqlite.broken-*"))) == 1
     assert "was broken and has been set aside" in "".join(capsys.readouterr())
+
+
+FILLED_UP = """
+import resource, sys
+from datetime import UTC, datetime
+from pathlib import Path
+from facefleet.delivery.outbox import DiskFullError, Outbox
+
+def add(count):
+    outbox.add([(datetime.now(UTC), b"%d" % n + bytes(4000)) for n in range(count)])
+
+outbox = Outbox(Path(sys.argv[1]), "edge-1", "front", 1 << 30)
+add(200)
+resource.setrlimit(resource.RLIMIT_FSIZE, (900_000, resource.RLIM_INFINITY))
+full = 0
+while full < 20:
+    try:
+        add(4)
+    except DiskFullError:
+        full += 1
+assert outbox.counts.evicted <= 2 * 4, outbox.counts
+"""
+
+
+def test_a_full_disk_costs_no_more_old_faces_than_new_ones_need(tmp_path: Path) -> None:
+    """Where the log has no room either, to give up more would help nobody."""
+    subprocess.run([sys.executable, "-c", FILLED_UP, str(tmp_path / "outbox.sqlite")], check=True)

@@ -87,10 +87,13 @@ class Database:
         """Room inside of the file that new rows can take."""
         return self.value("PRAGMA freelist_count") * self.value("PRAGMA page_size")
 
-    def shrink_log(self) -> None:
-        """Give the write-ahead log's space back: on a full disk it is what blocks everything."""
+    def rewind_log(self) -> None:
+        """Have the write-ahead log start over: on a full disk it is what blocks everything.
+
+        It keeps its file, which others would fill up if it gave it back.
+        """
         with contextlib.suppress(sqlite3.OperationalError):  # a reader is in the way: next time
-            self.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            self.execute("PRAGMA wal_checkpoint(RESTART)").fetchall()
 
     def close(self) -> None:
         self._db.close()

@@ -105,8 +105,9 @@ class Outbox:
                 if not is_full(error):
                     raise
                 self._limit_until = 0.0
-                self._db.shrink_log()
-                more = self._evict(max(size, self._bytes // 10), "the disk is full")
+                self._db.rewind_log()
+                # Where the file has room for these, it is the log that has none: no eviction helps.
+                more = self._evict(2 * size - self._db.free_bytes(), "the disk is full")
                 if not more:
                     raise DiskFullError(
                         f"the disk of {self.path} is full: free some space; "
