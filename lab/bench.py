@@ -18,7 +18,7 @@ from lab.bench_detector import YUNET, Case
 from lab.bench_floor import floor
 from lab.rig import ROOT
 
-FULL = {"faces": 20_000, "frames": 300, "repetitions": 5}
+FULL = {"faces": 20_000, "frames": 150, "repetitions": 5}
 SHORT = {"faces": 4_000, "frames": 60, "repetitions": 2}
 
 
