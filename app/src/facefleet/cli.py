@@ -80,7 +80,7 @@ outbox = typer.Typer(no_args_is_help=True, help="Look into an outbox, and at its
 app.add_typer(outbox, name="outbox")
 OutboxFile = Annotated[Path, typer.Argument(help="The outbox file of a detector.")]
 Seqs = Annotated[
-    list[int] | None, typer.Option("--seq", help="A dead letter's number; none: all of them.")
+    list[int] | None, typer.Option("--seq", help="A dead letter's number, once or more.")
 ]
 
 
@@ -94,17 +94,23 @@ def outbox_list(path: OutboxFile) -> None:
 
 @outbox.command("retry")
 def outbox_retry(path: OutboxFile, seq: Seqs = None) -> None:
-    """Send dead letters again."""
+    """Send dead letters again: all, or those that --seq names."""
     from facefleet.tools.outbox import retry
 
     retry(path, seq or [])
 
 
 @outbox.command("drop")
-def outbox_drop(path: OutboxFile, seq: Seqs = None) -> None:
+def outbox_drop(
+    path: OutboxFile,
+    seq: Seqs = None,
+    every: Annotated[bool, typer.Option("--all", help="All of them.")] = False,
+) -> None:
     """Delete dead letters for good."""
     from facefleet.tools.outbox import drop
 
+    if bool(seq) == every:
+        raise FacefleetError("say which dead letters to delete: by --seq, or --all")
     drop(path, seq or [])
 
 

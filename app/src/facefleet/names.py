@@ -26,6 +26,9 @@ FACES = "faces/#"
 HELLO = "receipts/hello"
 """Said by a forwarder or a processor that has (re)connected: send what is unconfirmed again."""
 
+LINK_UP, LINK_DOWN = b"link up", b"link down"
+"""What a device's status, retained in the cloud, says of its way there."""
+
 
 def is_label(text: str) -> bool:
     """Whether `text` can name a device or a camera: a-z, 0-9 and inner hyphens, at most 63."""

@@ -391,8 +391,15 @@ def test_files_that_cannot_grow_are_got_over(path: Path) -> None:
 
 
 def test_another_cameras_outbox_is_refused(outbox: Outbox, path: Path) -> None:
+    outbox.close()
     with pytest.raises(OutboxError, match="is the outbox of edge-1/front and not of edge-1/back"):
         Outbox(path, "edge-1", "back", BIG)
+
+
+def test_a_second_detector_is_kept_out(outbox: Outbox, path: Path) -> None:
+    with pytest.raises(OutboxError, match="is another detector's, which is running"):
+        Outbox(path, "edge-1", "front", BIG)
+    assert outbox.add(faces(1, 1))
 
 
 def test_a_path_that_cannot_be(tmp_path: Path) -> None:

@@ -19,3 +19,4 @@ def test_only_old_and_settled_lines_are_forgotten(tmp_path: Path) -> None:
     ledger = Ledger(outbox.path)
     assert ledger.snapshot(now - timedelta(days=100)) == before
     assert [name.seq for name, _ in ledger.rows()] == [2, 3, 4]
+    outbox.close()

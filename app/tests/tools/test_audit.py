@@ -75,9 +75,11 @@ def endpoint(server: str) -> str:
 
 
 @pytest.fixture
-def camera(tmp_path: Path, endpoint: str) -> Camera:
+def camera(tmp_path: Path, endpoint: str) -> Iterator[Camera]:
     s3(endpoint).create_bucket(Bucket=BUCKET)
-    return Camera(tmp_path, endpoint)
+    camera = Camera(tmp_path, endpoint)
+    yield camera
+    camera.outbox.close()
 
 
 def test_a_camera_balances_with_faces_in_every_state(camera: Camera) -> None:
@@ -98,7 +100,7 @@ def test_a_camera_balances_with_faces_in_every_state(camera: Camera) -> None:
         "dead": 1,
         "dropped": 0,
     }
-    assert account["in_bucket"] == 25
+    assert account["in_bucket"] == 20
     assert "balanced" in camera.audit().stdout
 
 

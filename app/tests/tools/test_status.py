@@ -58,6 +58,15 @@ def test_a_row_a_camera_that_lines_up(broker) -> None:
     assert [row[state:] for row in rows] == ["online", "The camera was unplugged.", "offline"]
 
 
+def test_a_device_that_is_cut_off_is_not_said_to_be_online(broker) -> None:
+    address, listener = broker
+    listener.say("status/edge-1/front", json.dumps(ROW).encode(), retain=True)
+    listener.say("status/edge-1", b"link down", retain=True)
+    assert facefleet("status", BROKER=address).stdout.splitlines()[1].endswith("link down")
+    listener.say("status/edge-1", b"link up", retain=True)
+    assert facefleet("status", BROKER=address).stdout.splitlines()[1].endswith("online")
+
+
 def test_what_is_not_a_detectors_status_is_passed_over(broker) -> None:
     address, listener = broker
     for n, payload in enumerate(

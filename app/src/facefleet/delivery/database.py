@@ -51,8 +51,16 @@ class Database:
             raise OutboxError(f"there is no outbox {path}: name the file that the detector uses")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            if create and path.exists() and (problem := _damage(path)):
+            problem = _damage(path) if path.exists() else None
+            if problem and create:
                 _set_aside(path, problem)
+            elif problem:
+                raise OutboxError(
+                    f"{path} is damaged ({problem}), or not an outbox: start its detector again, "
+                    "which sets it aside and begins a new one"
+                )
+            if not create and not _is_outbox(path):
+                raise OutboxError(f"{path} is not an outbox: name the file that the detector uses")
             self._db = _connect(path)
         except (OSError, sqlite3.Error) as error:
             raise OutboxError(f"cannot open the outbox {path} ({error}): check the path") from error
@@ -119,6 +127,13 @@ def _connect(path: Path) -> sqlite3.Connection:
     return db
 
 
+def _is_outbox(path: Path) -> bool:
+    """By its tables; nothing is written."""
+    with contextlib.closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as db:
+        tables = {row[0] for row in db.execute("SELECT name FROM sqlite_master")}
+        return "outbox" in tables and db.execute("SELECT count(*) FROM outbox").fetchone() == (1,)
+
+
 def _damage(path: Path) -> str | None:
     """What is wrong with the file, or None."""
     with contextlib.closing(sqlite3.connect(path, timeout=10)) as db:
@@ -139,7 +154,8 @@ def _set_aside(path: Path, problem: str) -> None:
         with contextlib.suppress(FileNotFoundError):
             path.with_name(path.name + suffix).rename(path.with_name(aside + suffix))
     log.error(
-        "the outbox was broken and has been set aside; a new one starts",
+        "the outbox was broken and has been set aside; a new one starts, and the faces that waited "
+        "in the old one are not sent: sqlite3's .recover may still read them",
         outbox=str(path),
         kept_as=aside,
         problem=problem,

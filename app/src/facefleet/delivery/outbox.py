@@ -9,6 +9,7 @@ A ledger row a face stays behind after its picture has gone, for `facefleet audi
 One thread uses an Outbox; another process may open the same file beside it.
 """
 
+import fcntl
 import json
 import os
 import secrets
@@ -19,6 +20,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import IntEnum
 from pathlib import Path
+from typing import BinaryIO
 
 from facefleet.delivery.database import Database, OutboxError, is_full
 from facefleet.errors import FacefleetError
@@ -62,6 +64,17 @@ class Outbox:
     def __init__(self, path: Path, device: str, camera: str, max_bytes: int) -> None:
         self.path = path
         self._max_bytes = max_bytes
+        self._lock = _lock(path)
+        try:
+            self._open(path, device, camera)
+        except BaseException:
+            self._lock.close()
+            raise
+        self._limit_until = 0.0  # monotonic seconds
+        self._limit_now = max_bytes
+        self._recount()
+
+    def _open(self, path: Path, device: str, camera: str) -> None:
         self._db = Database(path)
         if not self._db.value("SELECT count(*) FROM outbox"):
             with self._db.transaction():
@@ -76,12 +89,10 @@ class Outbox:
                 "give each camera a file of its own by FACEFLEET_OUTBOX"
             )
         self.device, self.camera, self.epoch = found
-        self._limit_until = 0.0  # monotonic seconds
-        self._limit_now = max_bytes
-        self._recount()
 
     def close(self) -> None:
         self._db.close()
+        self._lock.close()
 
     # -- faces in ------------------------------------------------------------------------------
 
@@ -291,6 +302,24 @@ class Outbox:
         self.counts = replace(
             self.counts, **{name: getattr(self.counts, name) + n for name, n in changes.items()}
         )
+
+
+def _lock(path: Path) -> BinaryIO:
+    """Keep a second detector out. A file beside it: SQLite has locks of its own on the outbox."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = path.with_name(f"{path.name}.lock").open("wb")
+    except OSError as error:
+        raise OutboxError(f"cannot open the outbox {path} ({error}): check the path") from error
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        lock.close()
+        raise OutboxError(
+            f"{path} is another detector's, which is running: give each camera a file of its own "
+            "by FACEFLEET_OUTBOX, or end the other"
+        ) from error
+    return lock
 
 
 def ranges(seqs: Iterable[int]) -> list[tuple[int, int]]:

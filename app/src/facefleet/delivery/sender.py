@@ -228,11 +228,8 @@ class Sender:
 
     def _settle(self, receipt: Receipt) -> None:
         now, wall = time.monotonic(), time.time()
-        dead = [
-            (seq, tag, reason)
-            for seq, tag, reason in receipt.refused
-            if self._is_pending(seq, tag) and self._window.refused(seq, now)
-        ]
+        refused = [row for row in receipt.refused if self._is_pending(row[0], row[1])]
+        dead = [row for row in refused if self._window.refused(row[0], now)]
         quarantined = [(seq, tag) for seq, tag, _ in receipt.quarantined]
         settled = self._outbox.settle(receipt.stored, quarantined, dead)
         self._window.confirmed((seq for seq, _ in settled), now)
@@ -241,9 +238,12 @@ class Sender:
             delay = max(0.0, wall - captured)  # a clock may have been set back
             self._delays.append(delay)
             DELAY.observe(delay)
-        for verdict, rows in (("quarantined", receipt.quarantined), ("refused", receipt.refused)):
-            for seq, _, reason in rows:
-                log.warning(f"a face was {verdict}", seq=seq, reason=reason)
+        ours = {seq for seq, _ in settled}
+        for seq, _, reason in receipt.quarantined:
+            if seq in ours:
+                log.warning("a face was quarantined", seq=seq, reason=reason)
+        for seq, _, reason in refused:
+            log.warning("a face was refused", seq=seq, reason=reason)
         for seq, _, _ in dead:
             log.error("a face was refused for good: see `facefleet outbox`", seq=seq)
 
@@ -253,7 +253,13 @@ class Sender:
 
     async def _report(self) -> None:
         """Keep the retained status and the gauges fresh."""
+        evicted = self._outbox.counts.evicted
         while True:
+            if (now := self._outbox.counts.evicted) > evicted:
+                log.warning(
+                    "the outbox gave up its oldest faces to make room", faces=now - evicted, all=now
+                )
+                evicted = now
             if self._outbox.changed_elsewhere():
                 self._window.reread()
             self._outbox.prune()

@@ -9,7 +9,7 @@ from prometheus_client import Counter
 
 from facefleet import telemetry
 from facefleet.mqtt import Connection, Will
-from facefleet.names import HELLO, status_topic
+from facefleet.names import HELLO, LINK_DOWN, LINK_UP, status_topic
 from facefleet.settings import ForwarderSettings
 from facefleet.telemetry import Health
 
@@ -34,7 +34,7 @@ async def _relay(settings: ForwarderSettings, health: Health) -> None:
 
     def up_the_cloud() -> None:
         health.set("cloud broker", None)
-        cloud.publish(status_topic(device), b"link up", retain=True)
+        cloud.publish(status_topic(device), LINK_UP, retain=True)
         edge.refresh(status)  # what the cloud missed is what the edge has retained
         say_hello()
 
@@ -63,7 +63,7 @@ async def _relay(settings: ForwarderSettings, health: Health) -> None:
         on_message=to_edge,
         on_up=up_the_cloud,
         on_down=lambda sentence: health.set("cloud broker", sentence),
-        will=Will(status_topic(device), b"link down"),
+        will=Will(status_topic(device), LINK_DOWN),
     )
     relaying = {asyncio.create_task(edge.run()), asyncio.create_task(cloud.run())}
     try:
@@ -71,7 +71,7 @@ async def _relay(settings: ForwarderSettings, health: Health) -> None:
         for side in ended:  # by a defect: raise it
             side.result()
     finally:
-        cloud.publish(status_topic(device), b"link down", retain=True)
+        cloud.publish(status_topic(device), LINK_DOWN, retain=True)
         for side in relaying:
             side.cancel()
         await asyncio.wait(relaying)

@@ -122,7 +122,12 @@ class _Processor:
 
     def _job(self, topic: str, payload: bytes) -> "_Job":
         name = FaceName.parse(topic)
-        fault = self._fault(name, payload)
+        if name is not None and content_tag(payload) != name.tag:
+            # Damaged on its way, or somebody else's: the one that the tag names is still to come,
+            # so there is no receipt for this.
+            name, fault = None, "the payload is not the one that the topic's tag names"
+        else:
+            fault = self._fault(name, payload)
         if fault is None:
             return _Job(topic, payload, name, None, topic, {"Content-Type": "image/jpeg"})
         digest = hashlib.sha256(topic.encode() + b"\0" + payload).hexdigest()
@@ -143,8 +148,6 @@ class _Processor:
             return f"{len(payload)} bytes are more than the {self._max_bytes} allowed"
         if not (payload.startswith(b"\xff\xd8\xff") and payload.endswith(b"\xff\xd9")):
             return "the payload is not a whole JPEG"
-        if content_tag(payload) != name.tag:
-            return "the payload is not the one that the topic's tag names"
         return None
 
     def _flush_soon(self) -> None:

@@ -50,7 +50,7 @@ class Account:
     camera: str  # device/camera
     epoch: str
     counts: Counts
-    in_bucket: int = 0  # of this epoch
+    in_bucket: int = 0  # of those that were confirmed
     missing: _Keys = field(default_factory=_Keys)  # confirmed, and not in the bucket
     unexpected: _Keys = field(default_factory=_Keys)  # in the bucket, and unknown to the outbox
     other_epochs: dict[str, int] = field(default_factory=dict)  # objects of outboxes not here
@@ -93,7 +93,7 @@ def _audit(client, bucket: str, ledger: Ledger, known: set[str], other_epochs: b
             _absent(account, row)
             row = next(rows, None)
         if row is not None and str(row[0]) == key:
-            account.in_bucket += 1
+            account.in_bucket += row[1] is State.STORED
             row = next(rows, None)
         else:
             _unknown(account, ledger, key, known, other_epochs)
@@ -117,10 +117,8 @@ def _unknown(
         account.other_epochs[name.epoch] = account.other_epochs.get(name.epoch, 0) + 1
         if not other_epochs:
             account.unexpected.add(key)
-    elif name is not None and ledger.knows(name):  # captured since, or evicted on its way
-        account.in_bucket += 1
-    elif name is None or name.epoch == ledger.epoch:
-        account.unexpected.add(key)
+    elif name is None or (name.epoch == ledger.epoch and not ledger.knows(name)):
+        account.unexpected.add(key)  # else it was captured since, or evicted on its way
 
 
 def _list(client, bucket: str, prefix: str, since: datetime) -> Iterator[str]:

@@ -21,17 +21,21 @@ def print_outbox(path: Path) -> None:
 
 
 def retry(path: Path, seqs: list[int]) -> None:
-    """Send dead letters again; none named means all. Raises FacefleetError for an unknown one."""
+    """Send dead letters again. Raises FacefleetError for an unknown one."""
     ledger = Ledger(path)
     wanted = _wanted(ledger, seqs)
-    print(f"{len(ledger.retry(wanted))} faces will be sent again")
+    print(f"{_letters(ledger.retry(wanted))} will be sent again")
 
 
 def drop(path: Path, seqs: list[int]) -> None:
-    """Delete dead letters; none named means all. Raises FacefleetError for an unknown one."""
+    """Delete dead letters. Raises FacefleetError for an unknown one."""
     ledger = Ledger(path)
     wanted = _wanted(ledger, seqs)
-    print(f"{len(ledger.drop(wanted))} faces are deleted")
+    print(f"{_letters(ledger.drop(wanted))} deleted")
+
+
+def _letters(seqs: list[int]) -> str:
+    return f"{len(seqs)} dead letter{'' if len(seqs) == 1 else 's'}"
 
 
 def _wanted(ledger: Ledger, seqs: list[int]) -> list[int]:

@@ -6,6 +6,7 @@ import json
 
 from facefleet.errors import FacefleetError
 from facefleet.mqtt import Connection
+from facefleet.names import LINK_DOWN
 from facefleet.settings import StatusSettings
 from facefleet.tools.tables import table
 
@@ -41,12 +42,16 @@ def _excuse(row: dict | None) -> str:
 
 async def _collect(settings: StatusSettings, expected: set[str], seconds: float) -> dict[str, dict]:
     found: dict[str, dict] = {}
+    cut: set[str] = set()  # devices
     complete = asyncio.Event()
     problem: str | None = None
 
     def on_message(topic: str, payload: bytes, _retain: bool) -> None:
-        if topic.count("/") == 2 and (row := _row(payload)):
-            found[topic.removeprefix("status/")] = row
+        device, _, camera = topic.removeprefix("status/").partition("/")
+        if not camera:
+            (cut.add if payload == LINK_DOWN else cut.discard)(device)
+        elif "/" not in camera and (row := _row(payload)):
+            found[f"{device}/{camera}"] = row
         if expected and all(name in found and _delivers(found[name]) for name in expected):
             complete.set()
 
@@ -68,6 +73,9 @@ async def _collect(settings: StatusSettings, expected: set[str], seconds: float)
         raise FacefleetError(problem)
     running.cancel()
     await asyncio.wait({running})
+    for name, row in found.items():
+        if name.partition("/")[0] in cut and row["state"] == "online":
+            row["state"] = "link down"
     return found
 
 
