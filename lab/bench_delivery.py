@@ -24,7 +24,7 @@ from pathlib import Path
 from facefleet.delivery.outbox import Outbox
 from facefleet.delivery.sender import Sender
 from facefleet.names import FaceName, content_tag
-from facefleet.telemetry import Health, configure_logging
+from facefleet.telemetry import Health, configure_logging, spare_the_collector
 from pydantic import AnyUrl
 
 from lab.plain import connect
@@ -51,6 +51,7 @@ def feed_outbox(pipe: Connection, port: int, qos: int, count: int, folder: str) 
     sender = Sender(outbox, AnyUrl(f"mqtt://127.0.0.1:{port}"), qos, WINDOW, health)
     sender.start()
     await_true(lambda: not health.unmet, "the sender is connected")
+    spare_the_collector()
     pipe.send("ready")
     pipe.recv()
     never = threading.Event()
