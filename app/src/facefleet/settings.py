@@ -140,7 +140,8 @@ class VerifySettings(Settings):
     device: Label
     edge_broker: Broker
     cloud_broker: Broker
-    bucket: Bucket
+    bucket: Bucket | None = None
+    """Looked into at the end, where it is given: a device has no right to."""
 
 
 S = TypeVar("S", bound=Settings)

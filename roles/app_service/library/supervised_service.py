@@ -2,18 +2,15 @@
 """Run one service under a supervisord and wait until it is ready."""
 
 import contextlib
-import json
 import os
 import pathlib
 import re
-import socket
 import time
-import urllib.error
 import urllib.parse
-import urllib.request
 import xmlrpc.client
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.facefleet_host import holder, taken, unready
 
 DOCUMENTATION = r"""
 module: supervised_service
@@ -58,7 +55,6 @@ options:
 
 QUICK_ENDS = 3  # a service that ends this often at its start has given up
 STILL_RUNNING = 91  # supervisord's code
-DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 class NotUpError(Exception):
@@ -83,43 +79,16 @@ def info(supervisord, name):
         return None
 
 
-def holder(port):
-    """Process id of who listens on a port; 0 where it is another user's; None where it is free."""
-    inodes = set()
-    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
-        with contextlib.suppress(OSError):
-            for line in pathlib.Path(table).read_text().splitlines()[1:]:
-                fields = line.split()
-                if fields[3] == "0A" and int(fields[1].rpartition(":")[2], 16) == port:
-                    inodes.add(f"socket:[{fields[9]}]")
-    if not inodes:
-        return None
-    for process in pathlib.Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):
-            for handle in (process / "fd").iterdir():
-                with contextlib.suppress(OSError):
-                    if str(handle.readlink()) in inodes:
-                        return int(process.name)
-    return 0
-
-
 def check_port(port, directory, port_variable):
     """Raises NotUpError where a process of another supervisord, or of none, holds the port."""
     pid = holder(port)
     if pid is None:
         return
-    command = "another user's"
     with contextlib.suppress(OSError):
-        process = pathlib.Path("/proc", str(pid))
-        if os.fsencode(f"SUPERVISED_BY_FACEFLEET={directory}") in (
-            process / "environ"
-        ).read_bytes().split(b"\0"):
+        environment = pathlib.Path("/proc", str(pid), "environ").read_bytes()
+        if os.fsencode(f"SUPERVISED_BY_FACEFLEET={directory}") in environment.split(b"\0"):
             return
-        command = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode().strip()
-    who = f"process {pid} ({command})" if pid else "a process of another user"
-    raise NotUpError(
-        f"Port {port} is taken by {who}: end it, or set {port_variable} to another port."
-    )
+    raise NotUpError(taken(port, pid, port_variable))
 
 
 def write(path, text):
@@ -156,25 +125,6 @@ def apply(supervisord, name):
         supervisord.startProcess(name, False)
         return True
     return False
-
-
-def unready(address):
-    """None when ready, else a sentence."""
-    url = urllib.parse.urlsplit(address)
-    try:
-        if url.scheme == "tcp":
-            socket.create_connection((url.hostname, url.port), timeout=2).close()
-        else:
-            DIRECT.open(address, timeout=5).close()
-    except urllib.error.HTTPError as error:
-        body = error.read().decode(errors="replace").strip()
-        with contextlib.suppress(ValueError, KeyError, AttributeError):
-            unmet = json.loads(body)["unmet"]
-            return "; ".join(f"{condition}: {problem}" for condition, problem in unmet.items())
-        return f"{address} answers {error.code} {body}"
-    except OSError as error:
-        return f"{address} does not answer ({getattr(error, 'reason', error)})"
-    return None
 
 
 def await_ready(supervisord, params, directory, port):

@@ -7,13 +7,11 @@ from datetime import UTC, datetime
 
 import cv2
 import numpy as np
-from botocore.exceptions import BotoCoreError, ClientError
 
 from facefleet.errors import FacefleetError
 from facefleet.mqtt import Connection
 from facefleet.names import FaceName, Receipt, camera_prefix, content_tag, receipts_topic
 from facefleet.settings import VerifySettings
-from facefleet.store import s3_client
 from facefleet.vision.detectors import Detection
 from facefleet.vision.faces import encode_face
 
@@ -99,7 +97,8 @@ class _Probe:
                         f"the probe face of {device} did not pass {name}: {sentence}"
                     ) from None
                 print(f"{device}: passed {name} after {time.monotonic() - started:.2f} s")
-            self._look_into_the_bucket()
+            if self._settings.bucket is not None:
+                self._look_into_the_bucket()
         finally:
             for task in tasks:
                 task.cancel()
@@ -113,6 +112,10 @@ class _Probe:
                 await asyncio.sleep(AGAIN)
 
     def _look_into_the_bucket(self) -> None:
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        from facefleet.store import s3_client  # a device's image has none of these
+
         bucket, key = self._settings.bucket, str(self._name)
         try:
             stored = s3_client().get_object(Bucket=bucket, Key=key)["Body"].read()

@@ -1,0 +1,112 @@
+"""Kubernetes through its own kubectl: what is there, what would be, and what becomes of it."""
+
+import copy
+import json
+import pathlib
+import subprocess
+
+MANAGED_BY = "app.kubernetes.io/managed-by=facefleet"
+APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
+# What the API adds by itself.
+ITS_OWN = ("managedFields", "resourceVersion", "uid", "creationTimestamp", "generation", "selfLink")
+ITS_ANNOTATIONS = (APPLIED, "deployment.kubernetes.io/revision")
+
+
+class NotUpError(Exception):
+    """The service cannot be brought up; the text says why."""
+
+
+def key(item):
+    """What names an object in a namespace, such as Service/broker."""
+    return f"{item['kind']}/{item['metadata']['name']}"
+
+
+def shown(item):
+    """An object as the inventory describes it, its secrets hidden; None stays None."""
+    if item is None:
+        return None
+    item = copy.deepcopy(item)
+    item.pop("status", None)
+    metadata = item["metadata"]
+    for name in ITS_OWN:
+        metadata.pop(name, None)
+    annotations = metadata.get("annotations", {})
+    for name in ITS_ANNOTATIONS:
+        annotations.pop(name, None)
+    if not annotations:
+        metadata.pop("annotations", None)
+    if item["kind"] == "Secret":
+        item["data"] = dict.fromkeys(item["data"], "hidden")
+    return item
+
+
+def differs(before, after):
+    """Whether applying would change an object: what is seen of it, or what was asked for."""
+    return shown(before) != shown(after) or applied(before) != applied(after)
+
+
+def applied(item):
+    """The text of the manifest that kubectl applied, which it keeps in the object; or None."""
+    return ((item or {}).get("metadata", {}).get("annotations") or {}).get(APPLIED)
+
+
+class Cluster:
+    """A namespace of a Kubernetes, by its kubectl (a command and its first arguments)."""
+
+    def __init__(self, kubectl, namespace):
+        self._kubectl = kubectl
+        self._namespace = namespace
+
+    def run(self, *arguments, items=None, namespace=True):
+        """Output of a kubectl command. Raises NotUpError with what it says."""
+        command = [*self._kubectl, *arguments]
+        if namespace:
+            command += ["--namespace", self._namespace]
+        text = None if items is None else json.dumps(as_list(items))
+        try:
+            done = subprocess.run(command, input=text, capture_output=True, text=True, check=False)
+        except OSError as error:
+            raise NotUpError(f"{command[0]} cannot be run: {error.strerror}.") from error
+        if done.returncode:
+            raise NotUpError(f"Kubernetes refuses it: {done.stderr.strip()}")
+        return done.stdout
+
+    def there(self):
+        """Whether there is a Kubernetes that answers."""
+        if not pathlib.Path(self._kubectl[0]).exists():
+            return False
+        try:
+            self.run("get", "--raw=/version", namespace=False)
+        except NotUpError:
+            return False
+        return True
+
+    def read(self, *arguments, **options):
+        """The objects of a command's answer. Raises NotUpError."""
+        text = self.run(*arguments, "--output=json", **options).strip()
+        if not text:
+            return []
+        answer = json.loads(text)
+        return answer["items"] if answer["kind"].endswith("List") else [answer]
+
+    def get(self, *arguments):
+        """What is there of a kind, a name or a selector. Raises NotUpError."""
+        return self.read("get", *arguments, "--ignore-not-found")
+
+    def find(self, items):
+        """Those of `items` that are there, by their keys. Raises NotUpError."""
+        found = self.read("get", "--filename=-", "--ignore-not-found", items=items)
+        return {key(item): item for item in found}
+
+    def apply(self, items, dry_run=False):
+        """What becomes of `items`, by their keys. Raises NotUpError.
+
+        Not server-side apply: this one keeps in each object the manifest that was applied, which
+        is what a roll back needs.
+        """
+        arguments = ["apply", "--filename=-", *(["--dry-run=server"] if dry_run else [])]
+        return {key(item): item for item in self.read(*arguments, items=items)}
+
+
+def as_list(items):
+    return {"apiVersion": "v1", "kind": "List", "items": items}

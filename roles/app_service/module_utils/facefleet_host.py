@@ -1,0 +1,65 @@
+"""What a host says of a service: who holds its port, and whether it is ready."""
+
+import contextlib
+import json
+import os
+import pathlib
+import socket
+import urllib.error
+import urllib.parse
+import urllib.request
+
+DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+def holder(port):
+    """Process id of who listens on a port; 0 where it is another user's; None where it is free."""
+    inodes = set()
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        with contextlib.suppress(OSError):
+            for line in pathlib.Path(table).read_text().splitlines()[1:]:
+                fields = line.split()
+                if fields[3] == "0A" and int(fields[1].rpartition(":")[2], 16) == port:
+                    inodes.add(f"socket:[{fields[9]}]")
+    if not inodes:
+        return None
+    for process in pathlib.Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            for handle in (process / "fd").iterdir():
+                with contextlib.suppress(OSError):
+                    if os.readlink(handle) in inodes:  # noqa: PTH115 - JetPack 5 has Python 3.8
+                        return int(process.name)
+    return 0
+
+
+def command_line(pid):
+    """A process's command and arguments; empty where it has ended."""
+    with contextlib.suppress(OSError):
+        text = pathlib.Path("/proc", str(pid), "cmdline").read_bytes()
+        return text.replace(b"\0", b" ").decode(errors="replace").strip()
+    return ""
+
+
+def taken(port, pid, port_variable):
+    """The sentence for a port that process `pid` holds."""
+    who = f"process {pid} ({command_line(pid)})" if pid else "a process of another user"
+    return f"Port {port} is taken by {who}: end it, or set {port_variable} to another port."
+
+
+def unready(address):
+    """None when what is at an http or tcp address is ready, else a sentence."""
+    url = urllib.parse.urlsplit(address)
+    try:
+        if url.scheme == "tcp":
+            socket.create_connection((url.hostname, url.port), timeout=2).close()
+        else:
+            DIRECT.open(address, timeout=5).close()
+    except urllib.error.HTTPError as error:
+        body = error.read().decode(errors="replace").strip()
+        with contextlib.suppress(ValueError, KeyError, AttributeError):
+            unmet = json.loads(body)["unmet"]
+            return "; ".join(f"{condition}: {problem}" for condition, problem in unmet.items())
+        return f"{address} answers {error.code} {body}"
+    except OSError as error:
+        return f"{address} does not answer ({getattr(error, 'reason', error)})"
+    return None
