@@ -8,10 +8,10 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo status verify audit test lint unit molecule faults bench stop clean distclean requirements prerequisites install install-test
+.PHONY: help demo status verify audit test test-arm64 lint unit molecule molecule-hosts faults bench stop clean distclean requirements prerequisites install install-test
 
 help: ## List what make can do
-	@sed -n 's/^\([a-z-]*\):.* ## /\1\t/p' Makefile | while IFS="$$(printf '\t')" read -r name text; do \
+	@sed -n 's/^\([a-z0-9-]*\):.* ## /\1\t/p' Makefile | while IFS="$$(printf '\t')" read -r name text; do \
 	  printf '  make %-14s %s\n' "$$name" "$$text"; done
 
 demo: install ## A cloud and two devices on this machine (SOURCE=/dev/video0: the camera of edge-1)
@@ -35,6 +35,9 @@ audit: ## Hold every outbox against the bucket
 
 test: install-test lint unit molecule ## The whole suite
 
+test-arm64: ## Every image for arm64 on this amd64 machine, and each service started in it (long)
+	scripts/test-arm64.sh
+
 lint: install-test ## Style and layers
 	ruff check
 	ruff format --check
@@ -48,6 +51,9 @@ unit: install-test ## The app's tests, and those of the roles' arguments
 
 molecule: install-test ## Each role against real processes
 	scripts/molecule.sh
+
+molecule-hosts: install-test ## The roles of a fleet on systemd containers, as root with Docker (long)
+	scripts/molecule.sh hosts
 
 faults: install-test ## The fault matrix: 5,000 faces in every row (long)
 	python -m lab.faults
