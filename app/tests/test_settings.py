@@ -35,12 +35,7 @@ GOOD = {
     ProcessorSettings: {"HTTP": "127.0.0.1:8081", "BROKER": BROKER, "BUCKET": "faces"},
     GallerySettings: {"HTTP": "127.0.0.1:8081", "BUCKET": "faces"},
     StatusSettings: {"BROKER": BROKER},
-    VerifySettings: {
-        "DEVICE": "edge-1",
-        "EDGE_BROKER": BROKER,
-        "CLOUD_BROKER": BROKER,
-        "BUCKET": "faces",
-    },
+    VerifySettings: {"DEVICE": "edge-1", "EDGE_BROKER": BROKER, "CLOUD_BROKER": BROKER},
 }
 
 

@@ -122,7 +122,8 @@ def test_a_page_takes_few_requests_however_much_there_is(lab: Lab, now: datetime
     assert lab.take() <= 30  # nine faces over three years
 
     lab.listing.latest([AHEAD], 60)
-    assert lab.take() <= 12  # the last moments do not help: everything is later
+    # The last moments do not help, as everything is later; how many it takes depends on the hour.
+    assert lab.take() <= 16
 
 
 def test_a_poll_is_one_request_a_camera_and_finds_each_face_once(lab: Lab, now: datetime) -> None:

@@ -76,6 +76,13 @@ def test_a_whole_pipeline_passes(pipeline: Pipeline) -> None:
     assert key in keys(pipeline.endpoint, "faces/edge-1/probe/")
 
 
+def test_a_device_asks_without_a_right_to_the_bucket(pipeline: Pipeline) -> None:
+    brokers = {name.upper(): value for name, value in pipeline.brokers.items()}
+    result = facefleet("verify", DEVICE="edge-1", **brokers)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.splitlines()[-1].startswith("edge-1: passed the way back after ")
+
+
 @pytest.mark.parametrize(
     ("part", "hop"),
     [
