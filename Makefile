@@ -49,10 +49,10 @@ unit: install-test ## The app's tests, and those of the roles' arguments
 	cd app && pytest
 	pytest roles
 
-molecule: install-test ## Each role against real processes
+molecule: install-test ## The roles: on this machine, and where Docker is on machines of their own
 	scripts/molecule.sh
 
-molecule-hosts: install-test ## The roles of a fleet on systemd containers, as root with Docker (long)
+molecule-hosts: install-test ## Only those on machines of their own: systemd containers, as root with Docker
 	scripts/molecule.sh hosts
 
 faults: install-test ## The fault matrix: 5,000 faces in every row (long)
