@@ -32,7 +32,7 @@ SENTENCES = (
         "The controller's AWS credentials may not do {call}: allow it to them, or use others.",
     ),
     (
-        r"Could not connect to the endpoint URL: \"?([^\s\"]+)|Connect timeout on endpoint URL: \"?([^\s\"]+)",
+        r"(?:Could not connect to the|Connect timeout on) endpoint URL: \"?([^\s\"]+)",
         "AWS cannot be reached at {1}: check the network, and facefleet_region.",
     ),
     (
@@ -64,11 +64,12 @@ def aws_sentence(result):
     error = call.get("error") or {}
     words = call.get("msg") or call.get("module_stderr") or "no reason was given"
     words = words if isinstance(words, str) else " ".join(words)
+    words = re.sub(r"^((Task|Module|Action) failed: )+", "", words)
     if not error and "botocore_version" not in call and "boto3_version" not in call:
         return words  # it came to no call: a sentence of our own
     operation = re.search(r"calling the (\w+) operation", words)
     values = {
-        "call": operation[1] if operation else words.split(":")[0],
+        "call": operation[1] if operation else "this call",
         "said": (error.get("message") or words).split(" Encoded authorization")[0].strip(),
     }
     text = f"{error.get('code', '')} {words}"

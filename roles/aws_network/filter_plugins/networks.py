@@ -24,7 +24,9 @@ def network_problem(addresses):
         try:
             network = ipaddress.ip_network(address)
         except ValueError:
-            return f"{address}, which is neither an address (192.0.2.7) nor a network (192.0.2.0/24)"
+            return (
+                f"{address}, which is neither an address (192.0.2.7) nor a network (192.0.2.0/24)"
+            )
         if network.prefixlen == 0:
             return f"{address}, which is all of the internet: write {ANYWHERE}, if that is meant"
     return ""

@@ -1,5 +1,9 @@
 """Look at what has a bucket's name, and change nothing."""
 
+from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
+from ansible_collections.amazon.aws.plugins.module_utils.retries import AWSRetry
+from botocore.exceptions import BotoCoreError, ClientError
+
 DOCUMENTATION = """
 module: bucket_look
 short_description: What has a bucket's name
@@ -42,14 +46,6 @@ others:
   description: Names of other things that it holds, the first few.
   type: list
 """
-
-try:
-    from botocore.exceptions import BotoCoreError, ClientError
-except ImportError:
-    pass  # AnsibleAWSModule says so
-
-from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
-from ansible_collections.amazon.aws.plugins.module_utils.retries import AWSRetry
 
 PREFIXES = ("faces/", "quarantine/")
 READY = "quarantine/ready"  # the processor's, of no worth
@@ -131,7 +127,7 @@ def main():
         module.fail_json_aws(error, msg=f"Look at the bucket {name}")
     if module.params["stays"] and found["tagged"] and found["faces"]:
         module.warn(
-            f"The bucket {name} stays, because it holds faces: -e delete_faces=yes deletes them too."
+            f"The bucket {name} stays, because it holds faces: -e delete_faces=yes deletes it."
         )
     module.exit_json(changed=False, **found)
 
