@@ -71,12 +71,12 @@ class Aws:
     def environment(self) -> dict[str, str]:
         return {"AWS_REGION": REGION, "AWS_ENDPOINT_URL": self.endpoint, **KEYS}
 
-    def client(self, service: str, credentials: dict | None = None):
+    def client(self, service: str, credentials: dict | None = None, region: str = REGION):
         """By AWS's names of the credentials; without them, as an administrator."""
         credentials = credentials or {"AccessKeyId": "testing", "SecretAccessKey": "testing"}
         return boto3.client(
             service,
-            region_name=REGION,
+            region_name=region,
             endpoint_url=self.endpoint,
             aws_access_key_id=credentials["AccessKeyId"],
             aws_secret_access_key=credentials["SecretAccessKey"],
@@ -89,7 +89,10 @@ class Aws:
     def enforce(self, on: bool) -> None:
         """Whether it asks IAM whether a call is allowed."""
         count = b"0" if on else b"inf"
-        urllib.request.urlopen(f"{self.endpoint}/moto-api/reset-auth", data=count).close()
+        request = urllib.request.Request(
+            f"{self.endpoint}/moto-api/reset-auth", count, {"Content-Type": "text/plain"}
+        )
+        urllib.request.urlopen(request).close()
 
 
 def answers(port: int) -> bool:
@@ -129,17 +132,17 @@ def enforced(aws):
     aws.enforce(False)
 
 
-@pytest.fixture
-def fleet(aws, tmp_path):
-    """Makes an inventory: `fleet("name", hosts={...}, **variables)`."""
-    key = tmp_path / "key.pub"
+@pytest.fixture(scope="session")
+def fleet(aws, tmp_path_factory):
+    """Makes an inventory: `fleet("bucket", {"cloud-1": {...}}, **variables)`."""
+    key = tmp_path_factory.mktemp("key") / "key.pub"
     subprocess.run(
         ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key.with_suffix("")], check=True
     )
 
     def make(bucket: str, cloud: dict | None = None, **variables) -> Path:
-        folder = tmp_path / bucket
-        (folder / "group_vars").mkdir(parents=True)
+        folder = tmp_path_factory.mktemp(bucket)
+        (folder / "group_vars").mkdir()
         hosts = {
             "cloud": {"hosts": cloud or {"cloud-1": {}}},
             "edge": {
@@ -166,7 +169,7 @@ def fleet(aws, tmp_path):
     return make
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def roles(fleet):
     """Run roles, each on a host with its own variables, and return each one's last words."""
 
@@ -179,7 +182,7 @@ def roles(fleet):
             ANSIBLE_STDOUT_CALLBACK="ansible.posix.json",
             **environment,
         )
-        report = json.loads(done.output[done.output.index("\n{") :])
+        report, _ = json.JSONDecoder().raw_decode(done.output[done.output.index("{\n") :])
         words = dict.fromkeys(hosts, "")
         for one in report["plays"][0]["tasks"]:
             for host, result in one["hosts"].items():

@@ -1,6 +1,7 @@
 """moto's server, nearer to AWS where the tests need it: `server.py [moto_server's options]`.
 
 - A policy's conditions count. moto leaves out those that it does not know.
+- KMS looks at rights to the key that is asked for.
 - EC2 takes `resolve:ssm:` and Canonical's parameters in place of an image's id.
 """
 
@@ -10,6 +11,7 @@ from fnmatch import fnmatchcase
 from flask import request
 from moto.ec2.models.instances import InstanceBackend
 from moto.iam.access_control import IAMPolicyStatement, PermissionResult
+from moto.kms.responses import KmsResponse
 from moto.server import main
 
 UBUNTU = "resolve:ssm:/aws/service/canonical/ubuntu/server/24.04/stable/current"
@@ -41,6 +43,7 @@ def run(self, image_id, *args, **kwargs):
 
 IAMPolicyStatement.is_action_permitted = judge
 InstanceBackend.run_instances = run
+KmsResponse._determine_resource = lambda self: self._get_param("KeyId") or "*"
 
 if __name__ == "__main__":
     main(sys.argv[1:])

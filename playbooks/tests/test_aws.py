@@ -189,7 +189,12 @@ def drift(made):
     )
     vm = made.vms["cloud-1"]["InstanceId"]
     made.ec2.modify_instance_metadata_options(
-        InstanceId=vm, HttpTokens="optional", HttpPutResponseHopLimit=1
+        InstanceId=vm,
+        HttpTokens="optional",
+        HttpPutResponseHopLimit=1,
+        HttpEndpoint="enabled",
+        HttpProtocolIpv6="disabled",
+        InstanceMetadataTags="disabled",
     )
     made.ec2.stop_instances(InstanceIds=[vm])
 
@@ -201,7 +206,7 @@ def check(made):
     check_vms(made, {"cloud-1": "t3.medium", "cloud-2": "t4g.small"})
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 def test_a_life(aws, fleet):
     made = Made(aws, "life-faces")
     vms = {"cloud-1": {}, "cloud-2": {"aws_instance_type": "t4g.small"}}

@@ -20,7 +20,7 @@ def buckets(aws):
             s3.put_object(Bucket=name, Key=key, Body=b"face")
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def credentials(aws, buckets, roles):
     """Of the VM of a fleet with a gallery, of one without, and of one with a KMS key."""
     fleets = {
@@ -115,7 +115,7 @@ DENIED = {
         (
             "sts",
             "assume_role",
-            {"RoleArn": f"arn:aws:iam::123456789012:role/{READLESS}", "RoleSessionName": "a"},
+            {"RoleArn": f"arn:aws:iam::123456789012:role/{READLESS}", "RoleSessionName": "test"},
         ),
     ],
     READLESS: [get(FACE, READLESS), put("elsewhere/new", READLESS), listing(READLESS)],
@@ -128,7 +128,7 @@ DENIED = {
 REFUSED = {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "403"}
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_every_action(aws, credentials, enforced):
     def refused(fleet, service, call, arguments):
         try:
@@ -149,7 +149,7 @@ def test_every_action(aws, credentials, enforced):
     assert [one for one, no in tried["denied"].items() if not no] == []
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_the_services(aws, credentials, enforced, monkeypatch):
     """The doors of processor and gallery, as they are."""
     for name, value in aws.environment.items():
@@ -174,7 +174,7 @@ def test_the_services(aws, credentials, enforced, monkeypatch):
     assert gallery.read(FACE) == b"face"
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_a_face_that_is_gone_is_told_from_one_that_may_not_be_read(aws, credentials, enforced):
     """S3 says 403 of both to whom may not list all; here because neither may be read."""
     gallery = Bucket(aws.client("s3", credentials[READLESS]), READLESS)

@@ -92,7 +92,7 @@ BAD_SHELLS = [
 ]
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("bad", BAD_VARIABLES)
 def test_an_inventory_without_an_s3_of_its_own_is_refused(tmp_path, outside, bad):
     environment, seen = outside
@@ -105,7 +105,7 @@ def test_an_inventory_without_an_s3_of_its_own_is_refused(tmp_path, outside, bad
     assert not (tmp_path / "state").exists()
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 def test_a_shell_that_points_elsewhere_is_refused(tmp_path, outside):
     environment, seen = outside
     ran = play(AWS_YML, LOCAL, *local(tmp_path), **environment, **dict.fromkeys(BAD_SHELLS, "true"))
@@ -116,7 +116,7 @@ def test_a_shell_that_points_elsewhere_is_refused(tmp_path, outside):
     assert not (tmp_path / "state").exists()
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(600)
 def test_credentials_of_the_shell_and_the_home_are_not_used(tmp_path, outside):
     environment, seen = outside
     try:

@@ -55,6 +55,8 @@ SENTENCES = (
     ),
 )
 OTHER = "AWS refuses {call}: {said}"
+# Some modules keep AWS's words to themselves.
+UNKNOWN = "{said}: see that the controller's AWS credentials may do that."
 
 
 def aws_sentence(result):
@@ -67,17 +69,17 @@ def aws_sentence(result):
     words = re.sub(r"^((Task|Module|Action) failed: )+", "", words)
     if not error and "botocore_version" not in call and "boto3_version" not in call:
         return words  # it came to no call: a sentence of our own
-    operation = re.search(r"calling the (\w+) operation", words)
+    everything = f"{error.get('code', '')} {words}"
+    operation = re.search(r"calling the (\w+) operation", everything)
     values = {
         "call": operation[1] if operation else "this call",
         "said": (error.get("message") or words).split(" Encoded authorization")[0].strip(),
     }
-    text = f"{error.get('code', '')} {words}"
     for pattern, sentence in SENTENCES:
-        if found := re.search(pattern, text, re.DOTALL):
+        if found := re.search(pattern, everything, re.DOTALL):
             first = next((group for group in found.groups() if group), "")
             return sentence.replace("{1}", first).format(**values)
-    return OTHER.format(**values)
+    return (OTHER if operation else UNKNOWN).format(**values)
 
 
 class FilterModule:
