@@ -14,10 +14,6 @@ options:
     description: The bucket's name.
     type: str
     required: true
-  stays:
-    description: Warn that a bucket stays because it holds faces.
-    type: bool
-    default: false
 extends_documentation_fragment:
   - amazon.aws.common.modules
   - amazon.aws.region.modules
@@ -113,10 +109,7 @@ def holds(s3, name, prefix):
 
 def main():
     module = AnsibleAWSModule(
-        argument_spec={
-            "name": {"type": "str", "required": True},
-            "stays": {"type": "bool", "default": False},
-        },
+        argument_spec={"name": {"type": "str", "required": True}},
         supports_check_mode=True,
     )
     name = module.params["name"]
@@ -125,10 +118,6 @@ def main():
         found = look(s3, name)
     except (BotoCoreError, ClientError) as error:
         module.fail_json_aws(error, msg=f"Look at the bucket {name}")
-    if module.params["stays"] and found["tagged"] and found["faces"]:
-        module.warn(
-            f"The bucket {name} stays, because it holds faces: -e delete_faces=yes deletes it."
-        )
     module.exit_json(changed=False, **found)
 
 
