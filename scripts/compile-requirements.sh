@@ -17,7 +17,7 @@ layer() {
 layer common app/pyproject.toml
 layer build --group app/pyproject.toml:build
 common=$(sed -n 's/^\([a-z0-9.-]*\)==.*/--no-emit-package \1/p' app/locks/common.txt)
-for extra in gallery store vision; do
+for extra in device-plugin gallery store vision; do
     # shellcheck disable=SC2086  # one option a name
     layer "$extra" app/pyproject.toml --extra "$extra" $common
 done

@@ -10,7 +10,7 @@ base=${ARM64_BASE:-facefleet-base:arm64}
 # Docker's old builder calls what it makes amd64, whatever is in it, and then does not take it for arm64.
 platform=""
 if docker buildx version >/dev/null 2>&1; then platform=--platform=linux/arm64; fi
-targets="broker forwarder logger detector processor gallery"
+targets="broker forwarder logger detector device-plugin processor gallery"
 work=$(mktemp -d)
 
 say() {
@@ -99,16 +99,19 @@ start logger "${near[@]}" "${device[@]}" "${broker[@]}" -e FACEFLEET_HTTP=0.0.0.
 start detector "${near[@]}" "${device[@]}" "${broker[@]}" -e FACEFLEET_HTTP=0.0.0.0:8103 \
     -e FACEFLEET_CAMERA=front -e FACEFLEET_SOURCE=sample:astronaut -e FACEFLEET_FPS=1 \
     -e FACEFLEET_OUTBOX=/outbox/front.sqlite --tmpfs /outbox:mode=0777 facefleet-detector:arm64-test
+start device-plugin "${near[@]}" -e FACEFLEET_HTTP=0.0.0.0:8106 -e 'FACEFLEET_RESOURCES={"detector-front": "/dev/video0"}' \
+    facefleet-device-plugin:arm64-test
 start processor "${near[@]}" "${broker[@]}" "${bucket[@]}" -e FACEFLEET_HTTP=0.0.0.0:8104 facefleet-processor:arm64-test
 start gallery "${near[@]}" "${bucket[@]}" -e FACEFLEET_HTTP=0.0.0.0:8105 facefleet-gallery:arm64-test
 
 address=$(docker inspect --format '{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}' facefleet-arm64-broker)
 ask() { python3 -c 'import sys, urllib.request as r; r.build_opener(r.ProxyHandler({})).open(sys.argv[1], timeout=5)' "http://$address:$1"; }
 saw_a_face() { docker logs facefleet-arm64-logger 2>&1 | grep -q '"camera": *"front"'; }
-# The forwarder has no cloud here, and processor and gallery no bucket.
+# The forwarder has no cloud here, processor and gallery no bucket, and the device plugin no kubelet.
 wait_for "forwarder runs" ask 8101/healthz
 wait_for "logger is ready" ask 8102/readyz
 wait_for "detector is ready" ask 8103/readyz
 wait_for "processor runs" ask 8104/healthz
 wait_for "gallery runs" ask 8105/healthz
+wait_for "device-plugin runs" ask 8106/healthz
 wait_for "a face has gone from the detector to the logger" saw_a_face

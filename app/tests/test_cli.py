@@ -16,7 +16,9 @@ DETECTOR = {
 }
 
 
-@pytest.mark.parametrize("service", ["detector", "logger", "forwarder", "processor", "gallery"])
+@pytest.mark.parametrize(
+    "service", ["detector", "logger", "forwarder", "processor", "gallery", "device-plugin"]
+)
 def test_without_settings_a_service_says_which(service: str) -> None:
     result = facefleet(service)
     assert result.returncode == 2

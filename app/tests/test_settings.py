@@ -6,6 +6,7 @@ import pytest
 from facefleet.errors import SettingsError
 from facefleet.settings import (
     DetectorSettings,
+    DevicePluginSettings,
     ForwarderSettings,
     GallerySettings,
     LoggerSettings,
@@ -34,6 +35,10 @@ GOOD = {
     },
     ProcessorSettings: {"HTTP": "127.0.0.1:8081", "BROKER": BROKER, "BUCKET": "faces"},
     GallerySettings: {"HTTP": "127.0.0.1:8081", "BUCKET": "faces"},
+    DevicePluginSettings: {
+        "HTTP": "127.0.0.1:8081",
+        "RESOURCES": '{"detector-door": "/dev/video0"}',
+    },
     StatusSettings: {"BROKER": BROKER},
     VerifySettings: {"DEVICE": "edge-1", "EDGE_BROKER": BROKER, "CLOUD_BROKER": BROKER},
 }

@@ -94,10 +94,11 @@ BAD_SHELLS = [
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("bad", BAD_VARIABLES)
-def test_an_inventory_without_an_s3_of_its_own_is_refused(tmp_path, outside, bad):
+@pytest.mark.parametrize("playbook", [AWS_YML, "playbooks/cloud.yml", "playbooks/teardown_aws.yml"])
+def test_an_inventory_without_an_s3_of_its_own_is_refused(tmp_path, outside, playbook, bad):
     environment, seen = outside
     variables, sentence = BAD_VARIABLES[bad]
-    ran = play(AWS_YML, LOCAL, *local(tmp_path, **variables), **environment)
+    ran = play(playbook, LOCAL, *local(tmp_path, **variables), **environment)
     assert ran.code != 0
     assert sentence in ran.flat
     assert SURE in ran.flat

@@ -20,12 +20,13 @@ app = typer.Typer(
 
 
 def _service(name: str, settings_name: str, summary: str) -> None:
-    """Add a command that runs services/<name>.py with its settings until SIGTERM."""
+    """Add a command that runs the service's module with its settings until SIGTERM."""
 
     def command() -> None:
         settings = settings_module.load(getattr(settings_module, settings_name))
         telemetry.configure_logging(name, settings.log_level)
-        importlib.import_module(f"facefleet.services.{name}").run(settings)
+        module = name.replace("-", "_")
+        importlib.import_module(f"facefleet.services.{module}").run(settings)
 
     app.command(name, help=f"{summary} Configured by FACEFLEET_* variables.")(command)
 
@@ -35,6 +36,7 @@ _service("logger", "LoggerSettings", "Write a line for every face, receipt and s
 _service("forwarder", "ForwarderSettings", "Carry faces to the cloud and receipts back.")
 _service("processor", "ProcessorSettings", "Store faces in the bucket and confirm them.")
 _service("gallery", "GallerySettings", "Show the faces in the bucket on a page.")
+_service("device-plugin", "DevicePluginSettings", "Hand cameras to pods, for the kubelet.")
 
 
 @app.command()

@@ -3,6 +3,7 @@
 AWS's own variables (AWS_ENDPOINT_URL, AWS_REGION, credentials) are left to AWS's clients.
 """
 
+import json
 import os
 import re
 from pathlib import Path
@@ -11,12 +12,13 @@ from typing import Annotated, ClassVar, Literal, TypeVar
 from pydantic import (
     AfterValidator,
     AnyUrl,
+    BeforeValidator,
     ByteSize,
     Field,
     UrlConstraints,
     ValidationError,
 )
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from facefleet.errors import SettingsError
 from facefleet.names import is_label
@@ -51,6 +53,22 @@ def _bucket(text: str) -> str:
     return text
 
 
+def _mapping(text: str | None) -> object:
+    try:
+        mapping = text and json.loads(text)
+    except ValueError:
+        mapping = None
+    if not isinstance(mapping, dict) or not mapping:
+        raise ValueError('give JSON such as {"detector-door": "/dev/video0"}')
+    return mapping
+
+
+def _device(path: Path) -> Path:
+    if path.parts[:2] != ("/", "dev") or len(path.parts) < 3 or ".." in path.parts:
+        raise ValueError("give a path below /dev, such as /dev/video0")
+    return path
+
+
 Label = Annotated[str, AfterValidator(_label)]
 Broker = Annotated[
     AnyUrl,
@@ -59,6 +77,9 @@ Broker = Annotated[
 ]
 HttpAddress = Annotated[str, AfterValidator(_address)]
 Bucket = Annotated[str, AfterValidator(_bucket)]
+Resources = Annotated[
+    dict[Label, Annotated[Path, AfterValidator(_device)]], NoDecode, BeforeValidator(_mapping)
+]
 Qos = Annotated[int, Field(ge=0, le=2)]
 
 
@@ -125,6 +146,15 @@ class GallerySettings(ServiceSettings):
     """`http` is the page's own address."""
 
     bucket: Bucket
+
+
+class DevicePluginSettings(ServiceSettings):
+    resources: Resources
+    """Name to device of the host, as JSON: {"detector-door": "/dev/video0"}."""
+    kubelet: Path = Path("/var/lib/kubelet/device-plugins")
+    """The folder of the kubelet's sockets."""
+    dev: Path = Path("/dev")
+    """Where the host's /dev is to be seen."""
 
 
 class StatusSettings(Settings):

@@ -2,10 +2,12 @@
 
 import json
 import signal
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from facefleet.delivery.ledger import Ledger
 from facefleet.names import FaceName, Receipt, content_tag
 from facefleet.vision.faces import read_face
 
@@ -103,6 +105,21 @@ def test_it_leaves_when_told(rig: Rig, broker: str) -> None:
     if broker == "up":
         with Listener(port, STATUS) as listener:
             await_true(lambda: listener.retained(STATUS) == [b'{"state": "offline"}'], "it said so")
+
+
+def test_told_to_leave_it_waits_for_the_receipts_of_what_is_on_its_way(rig: Rig) -> None:
+    _, port = rig.mosquitto("broker")
+    outbox = rig.folder / "outbox.sqlite"
+    with Listener(port, "#") as listener:
+        process, _ = detector(rig, f"mqtt://127.0.0.1:{port}")
+        await_true(lambda: len(names(listener)) >= 5, "faces come")
+        process.signal(signal.SIGTERM)
+        time.sleep(0.5)  # ten frames: what is heard by then is all
+        faces = names(listener)
+        stored = [(name.seq, name.tag) for name in faces]
+        listener.say("receipts/edge-1/front", Receipt(faces[0].epoch, stored=stored).encode())
+        assert process.wait(5) == 0
+    assert Ledger(outbox).counts().pending == 0
 
 
 @pytest.mark.parametrize("source", ["video", "folder", "empty folder", "device", "sample", "path"])

@@ -14,7 +14,7 @@ from ansible.module_utils.facefleet_cluster import (
     key,
     shown,
 )
-from ansible.module_utils.facefleet_rollout import Rollout
+from ansible.module_utils.facefleet_rollout import Rollout, ended
 
 DOCUMENTATION = r"""
 module: cluster_service
@@ -81,6 +81,12 @@ def wait(cluster, items, params):
             wait_for_address(cluster, item["metadata"]["name"], params["timeout"])
 
 
+def settled(items):
+    """Whether there is a rollout among `items`, as the API told them, and it has ended."""
+    workloads = [item for item in items if item["kind"] in WORKLOADS]
+    return bool(workloads) and all(ended(item) for item in workloads)
+
+
 def story(cluster, items, params):
     """The end of a service's events and log, where it has any."""
     for item in items:
@@ -104,10 +110,11 @@ def roll_back(cluster, changed, before, params):
 
 def sweep(cluster, name):
     """Delete the configuration that the service's pods do not use (any more)."""
-    workloads = cluster.get("deployments,statefulsets", f"--selector={selector(name)}")
-    used = json.dumps([item["spec"]["template"] for item in workloads])
-    for item in cluster.get("configmaps,secrets", f"--selector={selector(name)}"):
-        if f'"{item["metadata"]["name"]}"' not in used:
+    kinds = "deployments,statefulsets,configmaps,secrets"
+    items = cluster.get(kinds, f"--selector={selector(name)}")
+    used = json.dumps([item["spec"]["template"] for item in items if "spec" in item])
+    for item in items:
+        if "spec" not in item and f'"{item["metadata"]["name"]}"' not in used:
             cluster.run("delete", item["kind"], item["metadata"]["name"])
 
 
@@ -171,7 +178,9 @@ def main():
         if changed:
             cluster.apply(items)
         try:
-            wait(cluster, items, params)
+            # A call of kubectl takes a second on a Jetson: none that is not needed.
+            if changed or not settled(after.values()):
+                wait(cluster, items, params)
         except NotUpError as problem:
             report = [str(problem), story(cluster, items, params)]
             if changed:

@@ -28,7 +28,7 @@ class Rollout:
         deadline = time.monotonic() + timeout
         while True:
             workload = self._cluster.get(self._kind, self._name)[0]
-            if _ended(workload):
+            if ended(workload):
                 return
             pod = self._replaced(workload)
             state = _waiting(pod)
@@ -112,9 +112,9 @@ def _seen(workload):
     return status.get("observedGeneration", 0) >= workload["metadata"]["generation"]
 
 
-def _ended(workload):
+def ended(workload):
     """Whether every pod is a new one, and ready."""
-    status = workload["status"]
+    status = workload.get("status", {})
     wanted = workload["spec"]["replicas"]
     pods = [status.get(name, 0) for name in ("replicas", "updatedReplicas", "readyReplicas")]
     revisions = {status.get("currentRevision"), status.get("updateRevision")}  # of a StatefulSet

@@ -62,7 +62,11 @@ def every(manifests):
 
 @pytest.fixture(scope="module")
 def pods(every):
-    specs = [item.get("spec", {}) for item in every]
+    return pods_of(every)
+
+
+def pods_of(items):
+    specs = [item.get("spec", {}) for item in items]
     return [spec["template"]["spec"] for spec in specs if "template" in spec]
 
 
@@ -76,11 +80,12 @@ def test_every_service_of_every_host_is_there(manifests):
         for host, items in manifests.items()
     }
     device = ["broker", "forwarder", "logger"]
+    plugged_in = [*device, "device-plugin"]  # which has to be there before the detector
     assert workloads == {
         "cloud-1": ["broker", "processor", "gallery"],
-        "jetson-1": [*device, "detector-door"],
+        "jetson-1": [*plugged_in, "detector-door"],
         "jetson-2": [*device, "detector-yard", "detector-gate"],
-        "jetson-3": [*device, "detector-hall"],
+        "jetson-3": [*plugged_in, "detector-hall"],
     }
 
 
@@ -89,18 +94,62 @@ def test_every_object_is_valid(every):
         kubernetes_validate.validate(item, kubernetes_validate.latest_version(), strict=True)
 
 
-def test_every_pod_is_restricted(every, pods):
+def in_namespace(items, name):
+    return [item for item in items if item["metadata"].get("namespace") == name]
+
+
+def test_each_namespace_enforces_what_its_pods_keep(every):
+    enforced = {
+        item["metadata"]["name"]: item["metadata"]["labels"]["pod-security.kubernetes.io/enforce"]
+        for item in of_kind(every, "Namespace")
+    }
+    assert enforced == {"facefleet": "restricted", "facefleet-host": "privileged"}
+    assert {item["metadata"].get("namespace", "none") for item in every} == {
+        *enforced,
+        "none",  # the namespaces themselves, and volumes
+    }
+
+
+def test_every_pod_is_restricted(every):
     """As the Pod Security Standard says it, which the namespace enforces."""
-    for namespace in of_kind(every, "Namespace"):
-        assert namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
-    for pod in pods:
-        assert not {"hostNetwork", "hostPID", "hostIPC"} & set(pod)
+    for pod in pods_of(in_namespace(every, "facefleet")):
         assert pod["securityContext"]["runAsNonRoot"] is True
         assert pod["securityContext"]["runAsUser"] > 0
-        assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
-        assert pod["automountServiceAccountToken"] is False
         for volume in pod["volumes"]:
             assert set(volume) - {"name"} <= HARMLESS
+
+
+def test_only_the_device_plugin_reaches_into_the_host(every):
+    """The one exception: no pod that mounts the folder of the kubelet's sockets is `restricted`.
+
+    So it is in a namespace of its own, which must hold nothing else, and it has of what that
+    namespace would allow only the two folders and the user who may write to the first.
+    """
+    theirs = in_namespace(every, "facefleet-host")
+    assert {item["metadata"]["name"] for item in theirs if item["kind"] != "ConfigMap"} == {
+        "device-plugin"
+    }
+    for pod in pods_of(theirs):
+        assert pod["securityContext"].keys() == {"runAsUser", "runAsGroup", "seccompProfile"}
+        (container,) = pod["containers"]
+        mounts = {mount["name"]: mount for mount in container["volumeMounts"]}
+        folders = [
+            (volume["hostPath"]["path"], mounts[volume["name"]])
+            for volume in pod["volumes"]
+            if not HARMLESS & set(volume)
+        ]
+        assert [(path, mount["mountPath"], mount["readOnly"]) for path, mount in folders] == [
+            ("/var/lib/kubelet/device-plugins", "/var/lib/kubelet/device-plugins", False),
+            ("/dev", "/host/dev", True),
+        ]
+
+
+def test_no_pod_has_a_privilege(pods):
+    """Not the device plugin either."""
+    for pod in pods:
+        assert not {"hostNetwork", "hostPID", "hostIPC"} & set(pod)
+        assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+        assert pod["automountServiceAccountToken"] is False
         for container in pod["containers"]:
             context = container["securityContext"]
             assert context["allowPrivilegeEscalation"] is False
@@ -147,6 +196,19 @@ def test_only_what_opens_a_device_is_given_one(manifests):
     assert given == {
         ("jetson-1", "detector-door"): "facefleet.local/detector-door",
         ("jetson-3", "detector-hall"): "facefleet.local/detector-hall",
+    }
+
+
+def test_the_device_plugin_hands_out_what_is_asked_for(manifests):
+    told = {
+        host: json.loads(item["data"]["FACEFLEET_RESOURCES"])
+        for host, items in manifests.items()
+        for item in of_kind(items, "ConfigMap")
+        if item["metadata"]["name"].startswith("device-plugin-environment-")
+    }
+    assert told == {
+        "jetson-1": {"detector-door": "/dev/v4l/by-id/usb-example-camera-index0"},
+        "jetson-3": {"detector-hall": "/dev/video0"},
     }
 
 

@@ -3,9 +3,9 @@
 # Says what it removed; nothing where there is nothing.
 state=/var/lib/rancher/k3s
 
-# A pod's shim, and all below it.
+# A pod's shim, and all below it. Docker's shims have another address.
 tree() { for child in $(pgrep -P "$1"); do tree "$child"; done; echo "$1"; }
-for shim in $(pgrep -f "^$state/data/[^/]*/bin/containerd-shim"); do
+for shim in $(pgrep -f 'containerd-shim.* -address /run/k3s/'); do
     echo "process $shim"
     kill -9 $(tree "$shim") 2>/dev/null
 done
@@ -40,4 +40,11 @@ for path in /etc/rancher/k3s /run/k3s /run/flannel "$state" /var/lib/kubelet /va
     if ! mountpoint -q "$path"; then rm -rf "$path"; echo "path $path"; fi
 done
 rmdir /etc/rancher /var/lib/rancher 2>/dev/null
+
+# What the shims wrote where Docker's write too.
+rm -rf /run/containerd/runc/k8s.io
+for socket in /run/containerd/s/*; do
+    ss -Hxl src "$socket" | grep -q . || rm -f "$socket"
+done
+rmdir /run/containerd/runc /run/containerd/s /run/containerd /run/netns 2>/dev/null
 exit 0

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import math
 import queue
 import sqlite3
 import threading
@@ -27,6 +28,7 @@ INTAKE = 4 * GROUP  # faces handed over and not committed yet; beyond, the camer
 BURST = 64  # faces handed to the socket at a time, so that receipts are read in between
 STATUS_EVERY = 2.0  # seconds
 DISK_RETRY = 1.0  # seconds
+LAST_RECEIPTS = 2.0  # seconds that a stop waits for the receipts of what is on its way
 
 CAPTURED = Counter("facefleet_faces_captured", "Faces that were put into the outbox")
 CONFIRMED = Counter("facefleet_faces_confirmed", "Faces that the bucket has confirmed")
@@ -73,6 +75,7 @@ class Sender:
         self._wake = asyncio.Event()
         self._nudged = False
         self._stopping = False
+        self._stop_by = math.inf  # monotonic seconds
         self._failure: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="sender")
 
@@ -108,7 +111,11 @@ class Sender:
             raise self._failure
 
     def stop(self) -> None:
-        """Commit what was handed over, say goodbye, and end. Safe to call twice."""
+        """Commit what was handed over, wait a little for receipts, say goodbye, and end.
+
+        Safe to call twice.
+        """
+        self._stop_by = time.monotonic() + LAST_RECEIPTS
         self._stopping = True
         if self._thread.is_alive():
             self._nudged = False  # it may have looked just before
@@ -144,7 +151,7 @@ class Sender:
             while not (self._stopping and self._is_idle()) and not connection.done():
                 self._wake.clear()
                 self._nudged = False
-                wait = self._work()
+                wait = min(self._work(), self._stop_by - time.monotonic())
                 self._health.beat()
                 if wait > 0:
                     with contextlib.suppress(TimeoutError):
@@ -180,7 +187,9 @@ class Sender:
         return STATUS_EVERY if wake is None else min(STATUS_EVERY, max(0.001, wake - now))
 
     def _is_idle(self) -> bool:
-        return self._intake.empty() and not self._batch
+        on_their_way = self._connection.is_up and len(self._window) > 0
+        committed = self._intake.empty() and not self._batch
+        return committed and (not on_their_way or time.monotonic() >= self._stop_by)
 
     def _commit(self) -> None:
         batch = self._batch  # kept while the disk is full
