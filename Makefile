@@ -45,9 +45,9 @@ lint: install-test ## Style and layers
 	ansible-lint --offline
 	cd app && lint-imports
 
-unit: install-test ## The app's tests, and those of the roles' arguments
+unit: install-test ## The app's tests, those of the roles, and those of the playbooks on an AWS of this machine
 	cd app && pytest
-	pytest roles
+	pytest roles playbooks
 
 molecule: install-test ## The roles: on this machine, and where Docker is on machines of their own
 	scripts/molecule.sh

@@ -61,6 +61,14 @@ class Bucket:
                 return self._client.get_object(Bucket=self.name, Key=key)["Body"].read()
             except self._client.exceptions.NoSuchKey:
                 return None
+            except ClientError as error:
+                # So S3 says of what is not there to whom may list no more than faces/.
+                if error.response["Error"]["Code"] != "AccessDenied" or self._lists(key):
+                    raise
+                return None
+
+    def _lists(self, key: str) -> bool:
+        return key in self.page(key, limit=1).keys
 
     def check(self) -> None:
         """Raise BucketError where the faces cannot be listed."""

@@ -1,0 +1,194 @@
+"""An AWS to try the playbooks on, and what runs them."""
+
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+
+import boto3
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+ANSIBLE = Path(sys.executable).parent / "ansible-playbook"
+REGION = "eu-central-1"
+PORT, SSH_PORT = 31981, 31982
+KEYS = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing"}
+
+
+def shell(**more: str) -> dict[str, str]:
+    """The environment of somebody who has nothing of AWS's."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    return {**clean, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), **more}
+
+
+@dataclass(frozen=True)
+class Ran:
+    """A finished playbook."""
+
+    output: str
+    code: int
+
+    @property
+    def changed(self) -> dict[str, int]:
+        """Host to the count of the recap."""
+        return {
+            host: int(count)
+            for host, count in re.findall(r"^(\S+) +: .*changed=(\d+)", self.output, re.M)
+        }
+
+    @property
+    def flat(self) -> str:
+        """The output without its line breaks."""
+        return re.sub(r"\s+", " ", self.output)
+
+
+def play(playbook: Path | str, inventory: Path | str, *options: str, **environment: str) -> Ran:
+    done = subprocess.run(
+        [ANSIBLE, ROOT / playbook, "--inventory", inventory, *options],
+        env=shell(**environment),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    assert "Traceback" not in done.stdout, done.stdout
+    return Ran(done.stdout, done.returncode)
+
+
+class Aws:
+    """moto's server."""
+
+    endpoint = f"http://127.0.0.1:{PORT}"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {"AWS_REGION": REGION, "AWS_ENDPOINT_URL": self.endpoint, **KEYS}
+
+    def client(self, service: str, credentials: dict | None = None, region: str = REGION):
+        """By AWS's names of the credentials; without them, as an administrator."""
+        credentials = credentials or {"AccessKeyId": "testing", "SecretAccessKey": "testing"}
+        return boto3.client(
+            service,
+            region_name=region,
+            endpoint_url=self.endpoint,
+            aws_access_key_id=credentials["AccessKeyId"],
+            aws_secret_access_key=credentials["SecretAccessKey"],
+            aws_session_token=credentials.get("SessionToken"),
+        )
+
+    def assume(self, role: str) -> dict:
+        return self.client("sts").assume_role(RoleArn=role, RoleSessionName="test")["Credentials"]
+
+    def enforce(self, on: bool) -> None:
+        """Whether it asks IAM whether a call is allowed."""
+        count = b"0" if on else b"inf"
+        request = urllib.request.Request(
+            f"{self.endpoint}/moto-api/reset-auth", count, {"Content-Type": "text/plain"}
+        )
+        urllib.request.urlopen(request).close()
+
+
+def answers(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+    except OSError:
+        return False
+    return True
+
+
+@pytest.fixture(scope="session")
+def aws():
+    assert not answers(PORT), f"something else listens on {PORT}"
+    server = subprocess.Popen(
+        [sys.executable, Path(__file__).with_name("server.py"), "-H", "127.0.0.1", "-p", str(PORT)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env=shell(),
+    )
+    try:
+        deadline = time.monotonic() + 60
+        while not answers(PORT):
+            assert server.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        yield Aws()
+    finally:
+        server.terminate()
+        server.wait()
+
+
+@pytest.fixture
+def enforced(aws):
+    """For the time of a test, calls need to be allowed."""
+    aws.enforce(True)
+    yield
+    aws.enforce(False)
+
+
+@pytest.fixture(scope="session")
+def fleet(aws, tmp_path_factory):
+    """Makes an inventory: `fleet("bucket", {"cloud-1": {...}}, **variables)`."""
+    key = tmp_path_factory.mktemp("key") / "key.pub"
+    subprocess.run(
+        ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key.with_suffix("")], check=True
+    )
+
+    def make(bucket: str, cloud: dict | None = None, **variables) -> Path:
+        folder = tmp_path_factory.mktemp(bucket)
+        (folder / "group_vars").mkdir()
+        hosts = {
+            "cloud": {"hosts": cloud or {"cloud-1": {}}},
+            "edge": {
+                "hosts": {
+                    "edge-1": {"facefleet_public_address": "203.0.113.10"},
+                    "edge-2": {"facefleet_public_address": ["2001:db8::/64", "203.0.113.11"]},
+                }
+            },
+        }
+        (folder / "hosts.yml").write_text(yaml.safe_dump({"all": {"children": hosts}}))
+        settings = {
+            "facefleet_runtime": "k3s",
+            "facefleet_bucket": bucket,
+            "facefleet_region": REGION,
+            "facefleet_aws_environment": aws.environment,
+            "facefleet_controller_address": "198.51.100.20",
+            "facefleet_ssh_public_key": str(key),
+            "ansible_port": SSH_PORT,
+            **variables,
+        }
+        (folder / "group_vars/all.yml").write_text(yaml.safe_dump(settings))
+        return folder
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def roles(fleet):
+    """Run roles, each on a host with its own variables, and return each one's last words."""
+
+    def run(hosts: dict[str, dict], **environment: str) -> dict[str, str]:
+        inventory = fleet("roles-faces", hosts)
+        done = play(
+            "playbooks/tests/roles.yml",
+            inventory,
+            "--limit=cloud",
+            ANSIBLE_STDOUT_CALLBACK="ansible.posix.json",
+            **environment,
+        )
+        report, _ = json.JSONDecoder().raw_decode(done.output[done.output.index("{\n") :])
+        words = dict.fromkeys(hosts, "")
+        for one in report["plays"][0]["tasks"]:
+            for host, result in one["hosts"].items():
+                if result.get("failed"):
+                    said = result["msg"]
+                    words[host] = said if isinstance(said, str) else " ".join(said)
+        return words
+
+    return run

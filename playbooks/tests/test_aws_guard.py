@@ -1,0 +1,135 @@
+"""A fleet of local processes never reaches the real AWS, whatever the shell and the home have."""
+
+import json
+import socket
+import subprocess
+import sys
+from contextlib import contextmanager
+from threading import Thread
+
+import pytest
+from conftest import ROOT, play
+
+AWS_YML = "playbooks/aws.yml"
+LOCAL = ROOT / "inventories/local"
+SURE = "must not reach the real AWS"
+
+
+@contextmanager
+def recorder():
+    """A proxy that takes note of every connection, and answers none."""
+    seen = []
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def note():
+            while True:
+                try:
+                    connection, _ = listener.accept()
+                except OSError:
+                    return
+                with connection:
+                    connection.settimeout(5)
+                    seen.append(connection.recv(200))
+
+        Thread(target=note, daemon=True).start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}", seen
+        listener.shutdown(socket.SHUT_RDWR)
+
+
+@pytest.fixture
+def outside(tmp_path):
+    """Somebody's shell: keys, a profile that asks AWS for a role, and a proxy to see each call."""
+    folder = tmp_path / "home/.aws"
+    folder.mkdir(parents=True)
+    profile = (
+        "role_arn = arn:aws:iam::111122223333:role/r\nsource_profile = keys\nregion = eu-west-1\n"
+    )
+    keys = "aws_access_key_id = AKIAREALREALREALREAL\naws_secret_access_key = real\n"
+    (folder / "config").write_text(f"[default]\n{profile}[profile keys]\n{keys}")
+    with recorder() as (proxy, seen):
+        yield (
+            {
+                "HOME": str(tmp_path / "home"),
+                "AWS_ACCESS_KEY_ID": "AKIAREALREALREALREAL",
+                "AWS_SECRET_ACCESS_KEY": "real",
+                "AWS_DEFAULT_REGION": "us-east-1",
+                **dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"), proxy),
+                "NO_PROXY": "127.0.0.1",
+                "no_proxy": "127.0.0.1",
+            },
+            seen,
+        )
+
+
+def local(tmp_path, **more):
+    """The local inventory, on ports and in a folder of its own."""
+    ports = {
+        "facefleet_s3_port": 31983,
+        "facefleet_nodeport": 31984,
+        "facefleet_processor_port": 31985,
+        "facefleet_gallery_port": 31986,
+    }
+    return ["-e", json.dumps({"facefleet_state_dir": str(tmp_path / "state"), **ports, **more})]
+
+
+BAD_VARIABLES = {
+    "no endpoint": ({"facefleet_s3_endpoint": ""}, "facefleet_s3_endpoint is empty"),
+    "no environment": (
+        {"facefleet_aws_environment": {}},
+        "has no AWS_ENDPOINT_URL: set it to facefleet_s3_endpoint",
+    ),
+    "AWS's own address": (
+        {"facefleet_s3_endpoint": "https://s3.eu-central-1.amazonaws.com"},
+        "set the address of an S3 of your own",
+    ),
+}
+BAD_SHELLS = [
+    "AWS_PROFILE",
+    "AWS_DEFAULT_PROFILE",
+    "AWS_ENDPOINT_URL_S3",
+    "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS",
+    "AWS_SESSION_TOKEN",
+]
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("bad", BAD_VARIABLES)
+@pytest.mark.parametrize("playbook", [AWS_YML, "playbooks/cloud.yml", "playbooks/teardown_aws.yml"])
+def test_an_inventory_without_an_s3_of_its_own_is_refused(tmp_path, outside, playbook, bad):
+    environment, seen = outside
+    variables, sentence = BAD_VARIABLES[bad]
+    ran = play(playbook, LOCAL, *local(tmp_path, **variables), **environment)
+    assert ran.code != 0
+    assert sentence in ran.flat
+    assert SURE in ran.flat
+    assert seen == []
+    assert not (tmp_path / "state").exists()
+
+
+@pytest.mark.timeout(300)
+def test_a_shell_that_points_elsewhere_is_refused(tmp_path, outside):
+    environment, seen = outside
+    ran = play(AWS_YML, LOCAL, *local(tmp_path), **environment, **dict.fromkeys(BAD_SHELLS, "true"))
+    assert ran.code != 0
+    assert f"The shell sets {', '.join(BAD_SHELLS)}" in ran.flat.replace("AWS_URL, ", "")
+    assert SURE in ran.flat
+    assert seen == []
+    assert not (tmp_path / "state").exists()
+
+
+@pytest.mark.timeout(600)
+def test_credentials_of_the_shell_and_the_home_are_not_used(tmp_path, outside):
+    environment, seen = outside
+    try:
+        ran = play(AWS_YML, LOCAL, *local(tmp_path), **environment)
+        assert ran.code == 0, ran.output
+        assert ran.changed["cloud-1"] > 0
+        log = (tmp_path / "state/cloud-1/s3.log").read_text()
+        assert "PUT /facefleet-faces" in log
+        assert seen == []
+    finally:
+        stop(tmp_path / "state")
+
+
+def stop(folder):
+    subprocess.run([sys.executable, ROOT / "scripts/stop.py", folder], check=True)

@@ -1,0 +1,179 @@
+"""What cannot be done is said in one sentence that says what to do, and nothing is made."""
+
+import pytest
+
+
+@pytest.fixture(scope="module")
+def there(aws):
+    """Buckets of others, and one of our own that a former fleet left in another region."""
+    stranger = aws.assume("arn:aws:iam::111122223333:role/stranger")
+    here = {"LocationConstraint": "eu-central-1"}
+    aws.client("s3", stranger).create_bucket(
+        Bucket="strangers-faces", CreateBucketConfiguration=here
+    )
+    s3 = aws.client("s3")
+    for name in ("mixed-faces", "untagged-faces"):
+        s3.create_bucket(Bucket=name, CreateBucketConfiguration=here)
+    s3.put_object(Bucket="mixed-faces", Key="faces/a", Body=b"a")
+    s3.put_object(Bucket="mixed-faces", Key="accounts/2026.csv", Body=b"a")
+    s3.put_object(Bucket="untagged-faces", Key="faces/a", Body=b"a")
+    aws.client("s3", region="eu-west-1").create_bucket(
+        Bucket="irish-faces", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"}
+    )
+    s3.put_bucket_tagging(
+        Bucket="irish-faces", Tagging={"TagSet": [{"Key": "facefleet", "Value": "irish-faces"}]}
+    )
+    aws.client("iam").create_role(RoleName="theirs-faces", AssumeRolePolicyDocument="{}")
+    ec2 = aws.client("ec2")
+    (vpc,) = ec2.describe_vpcs(Filters=[{"Name": "is-default", "Values": ["true"]}])["Vpcs"]
+    ec2.create_security_group(GroupName="theirs-faces", Description="theirs", VpcId=vpc["VpcId"])
+    return aws
+
+
+def bucket(name, **more):
+    return {"role": "aws_storage", "facefleet_bucket": name, **more}
+
+
+def network(**more):
+    return {"role": "aws_network", **more}
+
+
+# Host to what it runs, and what it must say.
+REFUSALS = {
+    "name-with-capitals": (
+        bucket("Faces"),
+        "bucket's name is Faces: set facefleet_bucket to 3 to 63",
+    ),
+    "name-with-dots": (bucket("my.faces"), "bucket's name is my.faces: set facefleet_bucket"),
+    "never-kept": (
+        bucket("short-faces", facefleet_retention_days=0),
+        "set facefleet_retention_days",
+    ),
+    "taken": (bucket("strangers-faces"), "is another account's: names are unique in all of AWS"),
+    "mixed": (bucket("mixed-faces"), "holds other things than faces (accounts/)"),
+    "untagged": (bucket("untagged-faces"), "was not made by facefleet and is not empty"),
+    "elsewhere": (bucket("irish-faces"), "is in eu-west-1, not in eu-central-1"),
+    "no-region": (
+        {"role": "aws_account", "facefleet_region": "eu-nowhere-1"},
+        "AWS has no region eu-nowhere-1 for this account: set facefleet_region to one of",
+    ),
+    "role-of-others": (
+        {"role": "aws_access", "facefleet_bucket": "theirs-faces"},
+        "an IAM role theirs-faces that facefleet did not make",
+    ),
+    "group-of-others": (
+        network(facefleet_bucket="theirs-faces"),
+        "a security group theirs-faces that facefleet did not make",
+    ),
+    "no-vpc": (network(facefleet_vpc="vpc-0123456789abcdef0"), "vpc-0123456789abcdef0"),
+    "open-ssh": (
+        network(facefleet_controller_address="0.0.0.0/0"),
+        "facefleet_controller_address is 0.0.0.0/0, which is all of the internet: write anywhere",
+    ),
+    "open-broker": (
+        network(aws_network_broker_from={"edge-1": "::/0"}),
+        "facefleet_public_address of edge-1 is ::/0, which is all of the internet: write anywhere",
+    ),
+    "no-address": (
+        network(aws_network_broker_from={"edge-1": "camera.example.org"}),
+        "edge-1 is camera.example.org, which is neither an address (192.0.2.7) nor a network",
+    ),
+    "no-controller": (network(facefleet_controller_address=""), "set facefleet_controller_address"),
+    "silent-device": (
+        network(aws_network_broker_from={"edge-1": "", "edge-2": "192.0.2.7"}),
+        "from where edge-1 will reach the broker: set facefleet_public_address",
+    ),
+    "no-key": (
+        {"role": "aws_instance", "facefleet_ssh_public_key": "/nowhere.pub"},
+        "There is no ssh key /nowhere.pub: make one (ssh-keygen -t ed25519)",
+    ),
+    "no-type": ({"role": "aws_instance", "aws_instance_type": "big"}, "aws_instance_type is big"),
+    "no-vm": (
+        {"role": "aws_instance", "part": "find"},
+        "no-vm has no VM yet: make it by playbooks/aws.yml",
+    ),
+}
+
+
+def snapshot(aws):
+    """Everything that there is."""
+    s3, ec2, iam = (aws.client(name) for name in ("s3", "ec2", "iam"))
+    return (
+        {
+            b["Name"]: s3.get_bucket_versioning(Bucket=b["Name"]).get("Status")
+            for b in s3.list_buckets()["Buckets"]
+        },
+        {
+            r["RoleName"]: iam.list_role_policies(RoleName=r["RoleName"])["PolicyNames"]
+            for r in iam.list_roles()["Roles"]
+        },
+        {
+            g["GroupId"]: str(g["IpPermissions"])
+            for g in ec2.describe_security_groups()["SecurityGroups"]
+        },
+        [r["ReservationId"] for r in ec2.describe_instances()["Reservations"]],
+    )
+
+
+@pytest.mark.timeout(600)
+def test_each_says_why(there, roles):
+    before = snapshot(there)
+    said = roles({host: variables for host, (variables, _) in REFUSALS.items()})
+    assert {host: words for host, words in said.items() if REFUSALS[host][1] not in words} == {}
+    assert snapshot(there) == before
+
+
+@pytest.fixture(scope="module")
+def nobody(aws):
+    """Credentials that may do nothing."""
+    iam = aws.client("iam")
+    iam.create_user(UserName="nobody")
+    key = iam.create_access_key(UserName="nobody")["AccessKey"]
+    keys = {
+        "AWS_ACCESS_KEY_ID": key["AccessKeyId"],
+        "AWS_SECRET_ACCESS_KEY": key["SecretAccessKey"],
+    }
+    return {"facefleet_aws_environment": {**aws.environment, **keys}}
+
+
+@pytest.mark.timeout(600)
+def test_without_rights(aws, roles, nobody, enforced):
+    keyless = {
+        "AWS_REGION": "eu-central-1",
+        "AWS_ENDPOINT_URL": aws.endpoint,
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }
+    profile = {**keyless, "AWS_PROFILE": "nowhere", "AWS_CONFIG_FILE": "/dev/null"}
+    cases = {
+        "unknown": (
+            {"role": "aws_account"},
+            "AWS does not take these credentials (InvalidClientTokenId)",
+        ),
+        "none": (
+            {"role": "aws_account", "facefleet_aws_environment": keyless},
+            "There are no AWS credentials: set AWS_PROFILE, or AWS_ACCESS_KEY_ID",
+        ),
+        "profile": (
+            {"role": "aws_account", "facefleet_aws_environment": profile},
+            "AWS_PROFILE is nowhere, and there is no such profile",
+        ),
+        "denied-regions": ({"role": "aws_account", **nobody}, "may not do DescribeRegions"),
+        "denied-bucket": ({"role": "aws_storage", **nobody}, "may not do ListBuckets"),
+        "denied-role": ({"role": "aws_access", **nobody}, "may not do GetRole"),
+        "denied-group": ({"role": "aws_network", **nobody}, "credentials may do that"),
+        "denied-vm": ({"role": "aws_instance", **nobody}, "may not do DescribeInstances"),
+    }
+    said = roles({host: variables for host, (variables, _) in cases.items()}, HOME="/nowhere")
+    assert {host: words for host, words in said.items() if cases[host][1] not in words} == {}
+
+
+@pytest.mark.timeout(600)
+def test_anywhere_is_taken_by_its_name(aws, roles):
+    said = roles(
+        {"open": network(facefleet_bucket="open-faces", facefleet_controller_address="anywhere")}
+    )
+    assert said == {"open": ""}
+    named = [{"Name": "group-name", "Values": ["open-faces"]}]
+    (group,) = aws.client("ec2").describe_security_groups(Filters=named)["SecurityGroups"]
+    (ssh,) = [rule for rule in group["IpPermissions"] if rule["FromPort"] == 22]
+    assert [entry["CidrIp"] for entry in ssh["IpRanges"]] == ["0.0.0.0/0"]

@@ -1,0 +1,125 @@
+"""Look at what has a bucket's name, and change nothing."""
+
+from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
+from ansible_collections.amazon.aws.plugins.module_utils.retries import AWSRetry
+from botocore.exceptions import BotoCoreError, ClientError
+
+DOCUMENTATION = """
+module: bucket_look
+short_description: What has a bucket's name
+description:
+  - Whether there is a bucket of that name, whose it is, and what it holds. Changes nothing.
+options:
+  name:
+    description: The bucket's name.
+    type: str
+    required: true
+extends_documentation_fragment:
+  - amazon.aws.common.modules
+  - amazon.aws.region.modules
+"""
+
+RETURN = """
+exists:
+  description: Whether there is a bucket of that name, in any account.
+  type: bool
+ours:
+  description: Whether it is this account's.
+  type: bool
+region:
+  description: Its region; empty where it is not ours.
+  type: str
+tagged:
+  description: Whether it has the tag that facefleet gives to its buckets.
+  type: bool
+empty:
+  description: Whether it holds nothing, not even of the past.
+  type: bool
+faces:
+  description: Whether it holds faces or quarantined messages, also deleted ones.
+  type: bool
+others:
+  description: Names of other things that it holds, the first few.
+  type: list
+"""
+
+PREFIXES = ("faces/", "quarantine/")
+READY = "quarantine/ready"  # the processor's, of no worth
+NOTHING = {
+    "exists": False,
+    "ours": False,
+    "region": "",
+    "tagged": False,
+    "empty": True,
+    "faces": False,
+    "others": [],
+}
+
+
+def look(s3, name):
+    mine = {bucket["Name"] for bucket in s3.list_buckets(aws_retry=True)["Buckets"]}
+    if name not in mine:
+        return {**NOTHING, "exists": answers(s3, name)}
+    region = s3.get_bucket_location(aws_retry=True, Bucket=name)["LocationConstraint"]
+    return {
+        "exists": True,
+        "ours": True,
+        "region": region or "us-east-1",
+        "tagged": tags(s3, name).get("facefleet") == name,
+        **content(s3, name),
+    }
+
+
+def answers(s3, name):
+    """Whether somebody else has it: S3 then denies it, or points to another region."""
+    try:
+        s3.head_bucket(Bucket=name)
+    except ClientError as error:
+        return error.response["ResponseMetadata"]["HTTPStatusCode"] != 404
+    return True
+
+
+def tags(s3, name):
+    try:
+        found = s3.get_bucket_tagging(aws_retry=True, Bucket=name)["TagSet"]
+    except ClientError as error:
+        if error.response["Error"]["Code"] == "NoSuchTagSet":
+            return {}
+        raise
+    return {tag["Key"]: tag["Value"] for tag in found}
+
+
+def content(s3, name):
+    """By two requests, however much there is. Versions count: they can be brought back."""
+    top = s3.list_object_versions(aws_retry=True, Bucket=name, Delimiter="/")
+    prefixes = {entry["Prefix"] for entry in top.get("CommonPrefixes", ())}
+    keys = {entry["Key"] for kind in ("Versions", "DeleteMarkers") for entry in top.get(kind, ())}
+    return {
+        "empty": not prefixes and not keys,
+        "others": sorted((prefixes | keys).difference(PREFIXES))[:3],
+        "faces": any(holds(s3, name, prefix) for prefix in prefixes.intersection(PREFIXES)),
+    }
+
+
+def holds(s3, name, prefix):
+    page = s3.list_object_versions(aws_retry=True, Bucket=name, Prefix=prefix, MaxKeys=20)
+    found = {entry["Key"] for entry in page.get("Versions", ())}
+    return bool(found - {READY}) or page["IsTruncated"]
+
+
+def main():
+    module = AnsibleAWSModule(
+        argument_spec={"name": {"type": "str", "required": True}},
+        supports_check_mode=True,
+    )
+    name = module.params["name"]
+    s3 = module.client("s3", retry_decorator=AWSRetry.jittered_backoff())
+    try:
+        found = look(s3, name)
+    except (BotoCoreError, ClientError) as error:
+        module.fail_json_aws(error, msg=f"Look at the bucket {name}")
+    module.exit_json(changed=False, **found)
+
+
+if __name__ == "__main__":
+    main()
