@@ -3,6 +3,7 @@
 import base64
 import json
 import os
+import re
 import secrets
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).parents[1]
 BIN = Path(sys.executable).parent
@@ -179,6 +181,32 @@ def test_nor_those_of_a_run_that_fails(fleet):
     assert "The stream rtsp://127.0.0.1:1/... cannot be opened" in said
     found = find(fleet.known, "--logs", fleet.logs, "--state", fleet.state)
     assert (found.returncode, found.stdout) == (0, "")
+
+
+def tasks(node):
+    """Every task in a file, in whatever block."""
+    if isinstance(node, list):
+        for item in node:
+            yield from tasks(item)
+    elif isinstance(node, dict):
+        yield node
+        for key in ("tasks", "pre_tasks", "post_tasks", "block", "rescue", "always", "apply"):
+            yield from tasks(node.get(key))
+        for module in ("include_role", "include_tasks"):
+            yield from tasks(node.get(f"ansible.builtin.{module}"))
+
+
+@pytest.mark.parametrize(
+    "path",
+    [*sorted(ROOT.glob("roles/*/tasks/*.yml")), *sorted(ROOT.glob("playbooks/**/*.yml"))],
+    ids=lambda path: str(path.relative_to(ROOT)),
+)
+def test_one_switch_hides_secrets_and_no_task_has_them_in_its_environment(path):
+    for task in tasks(yaml.safe_load(path.read_text())):
+        if "no_log" in task:
+            assert re.fullmatch(r"{{ \w+_no_log }}", str(task["no_log"])), task
+        # It would be on a command line: see roles/facefleet/tasks/credentials.yml.
+        assert "facefleet_aws_environment" not in str(task.get("environment", "")), task
 
 
 SECRET = "pa/55 w\u00f6rd'\"s"
