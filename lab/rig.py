@@ -1,6 +1,7 @@
 """Real processes on loopback: brokers, S3, and the app's services, each on a free port."""
 
 import os
+import re
 import shutil
 import signal
 import socket
@@ -48,6 +49,12 @@ def listens(port: int) -> bool:
     with socket.socket() as probe:
         probe.settimeout(1)
         return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def peak(pid: int) -> int:
+    """The most memory that a process has had so far, in bytes."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(re.search(r"^VmHWM:\s+(\d+) kB$", status, re.MULTILINE)[1]) << 10
 
 
 def cpu(pid: int) -> float:
@@ -110,6 +117,10 @@ class Process:
 
     def wait(self, seconds: float) -> int:
         return self._process.wait(seconds)
+
+    def peak(self) -> int:
+        """The most memory that it has had so far, in bytes."""
+        return peak(self.pid)
 
     def cpu(self) -> float:
         """Seconds of processor time used so far."""

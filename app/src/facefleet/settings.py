@@ -20,7 +20,7 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from facefleet.errors import SettingsError
+from facefleet.errors import SettingsError, printable
 from facefleet.names import is_label
 
 PREFIX = "FACEFLEET_"
@@ -166,6 +166,10 @@ class AuditSettings(Settings):
     bucket: Bucket
 
 
+class EraseSettings(Settings):
+    bucket: Bucket
+
+
 class VerifySettings(Settings):
     device: Label
     edge_broker: Broker
@@ -203,5 +207,6 @@ def _sentence(problem: dict) -> str:
         return f"{name} is not set: set it"
     if problem["input"] is None:
         return f"{name} is empty: give it a value, or remove it"
-    value = re.sub(r"//.*@", "//***@", str(problem["input"]))  # a password is not for the log
+    # A password is not for the log.
+    value = re.sub(r"//.*@", "//***@", printable(str(problem["input"])))
     return f"{name}={value}: {problem['msg'].removeprefix('Value error, ')}"

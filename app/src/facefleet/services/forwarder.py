@@ -9,7 +9,7 @@ from prometheus_client import Counter
 
 from facefleet import telemetry
 from facefleet.mqtt import Connection, Will
-from facefleet.names import HELLO, LINK_DOWN, LINK_UP, status_topic
+from facefleet.names import HELLO, LINK_DOWN, LINK_UP, can_be_sent, status_topic
 from facefleet.settings import ForwarderSettings
 from facefleet.telemetry import Health
 
@@ -80,5 +80,6 @@ async def _relay(settings: ForwarderSettings, health: Health) -> None:
 def _pass(
     there: Connection, topic: str, payload: bytes, qos: int, *, retain: bool, to: str
 ) -> None:
-    passed = there.publish(topic, payload, qos, retain)
+    # What would end the connection there would do so again whenever it is sent.
+    passed = can_be_sent(topic) and there.publish(topic, payload, qos, retain)
     (PASSED if passed else DROPPED).labels(to).inc()

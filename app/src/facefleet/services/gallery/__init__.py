@@ -1,6 +1,7 @@
 """The gallery: the page a person opens to see the faces in the bucket."""
 
 import socket
+import warnings
 
 import uvicorn
 
@@ -26,6 +27,7 @@ _HEADERS = [
 
 def run(settings: GallerySettings) -> None:
     """Serve the page until SIGTERM. Raises FacefleetError where the port is taken."""
+    warnings.filterwarnings("ignore", module="PIL")  # each tells of a broken EXIF, and is kept
     listener = _listen(settings.http)
     faces = bucket.Bucket(bucket.connect(), settings.bucket)
     listing = Listing(faces)
