@@ -15,6 +15,7 @@ from facefleet.wire import Wire
 
 KEEPALIVE = 10  # seconds; a link that swallows everything is noticed within twice that
 CONNECT_TIMEOUT = 3  # seconds
+GOODBYE = 1  # second for the last words, which TLS has too
 FIRST_DELAY, LAST_DELAY = 0.25, 15  # seconds between attempts
 MAX_UNSENT = 32 << 20  # bytes handed over that the network has not taken yet
 
@@ -170,6 +171,7 @@ class Connection:
             client.on_disconnect = None
             client.disconnect()
             wire.close()
+            await wire.closed(GOODBYE)
         return was_up, sentence
 
 
