@@ -15,6 +15,7 @@ from pydantic import (
     BeforeValidator,
     ByteSize,
     Field,
+    SecretStr,
     UrlConstraints,
     ValidationError,
     ValidationInfo,
@@ -162,6 +163,8 @@ class GallerySettings(ServiceSettings):
     """`http` is the page's own address."""
 
     bucket: Bucket
+    password: SecretStr | None = None
+    """Asked of who opens the page; without it, whoever reaches the page sees the faces."""
 
 
 class DevicePluginSettings(ServiceSettings):
