@@ -18,6 +18,7 @@ demo: install ## A cloud and two devices on this machine (SOURCE=/dev/video0: th
 	@ansible-playbook site.yml $(if $(SOURCE),-e "$$(printf '{"facefleet_source": "%s"}' "$(SOURCE)")")
 	@$(MAKE) --no-print-directory status
 	@$(FLEET); echo "Gallery: $$GALLERY"
+	@$(FLEET); [ -n "$$TLS" ] || echo "No TLS: without Mosquitto, MQTT is plain, on 127.0.0.1 only."
 	@echo "Stop it: make stop"
 
 # What the playbooks wrote down; there while the fleet of this checkout runs.
@@ -25,7 +26,7 @@ FLEET = [ -f .facefleet/fleet.env ] || { echo 'Nothing runs in this checkout: st
   . ./.facefleet/fleet.env
 
 status: ## The table: one row a camera
-	@$(FLEET); FACEFLEET_BROKER=$$BROKER facefleet status --expect "$$CAMERAS"
+	@$(FLEET); FACEFLEET_BROKER=$$BROKER FACEFLEET_TLS=$$TLS facefleet status --expect "$$CAMERAS"
 
 verify: ## Send a probe face through every device
 	@$(FLEET); ANSIBLE_DISPLAY_OK_HOSTS=true ansible-playbook playbooks/verify.yml

@@ -148,18 +148,24 @@ class Rig:
     def mosquitto(self, name: str, port: int | None = None, more: str = "") -> tuple[Process, int]:
         """A Mosquitto without persistence; `more` goes into its file. Returns it and its port."""
         port = port or free_port()
-        program = shutil.which("mosquitto", path=f"{os.environ['PATH']}:/usr/sbin:/usr/local/sbin")
-        if program is None:
-            raise RuntimeError("mosquitto is missing: install it (apt-get install mosquitto)")
         config = self.folder / f"{name}.conf"
         config.write_text(
             f"listener {port} 127.0.0.1\nallow_anonymous true\npersistence false\n"
             "user root\nset_tcp_nodelay true\nmax_inflight_messages 0\n"
             f"max_queued_messages 4000\n{more}"
         )
-        broker = self._start(Process(name, [program, "-c", str(config)], self.folder))
+        broker = self._start(
+            Process(name, [self.program("mosquitto"), "-c", str(config)], self.folder)
+        )
         await_true(lambda: listens(port), f"{name} listens")
         return broker, port
+
+    def program(self, name: str) -> str:
+        """Path of a program of the system."""
+        path = shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin:/usr/local/sbin")
+        if path is None:
+            raise RuntimeError(f"{name} is missing: install it (apt-get install {name})")
+        return path
 
     def amqtt(self, name: str, port: int | None = None) -> tuple[Process, int]:
         """The embedded broker. Returns it and its port."""

@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.."
 # Molecule writes an ansible.cfg of its own.
 PATH="$PWD/.venv/bin:$PATH"
 unset ANSIBLE_CONFIG
-processes="supervisor app_service broker"
+processes="supervisor app_service broker pki"
 hosts="docker k3s app_image fleet"
 export TESTBED="${TESTBED:-$PWD/../shared/testbed}" HOST_IMAGE="${HOST_IMAGE:-facefleet-host:debian12}"
 

@@ -42,6 +42,7 @@ class Wire(asyncio.Protocol):
         self._packet = b""  # what paho is to read next
         self._out: list[bytes] = []  # what is written when the loop comes round
         self._unsent = 0  # bytes in it
+        self._closed = asyncio.Event()
         self.client = _Client(self, client_id)
 
     # -- the loop's side -----------------------------------------------------------------------
@@ -83,6 +84,7 @@ class Wire(asyncio.Protocol):
                 self._skip(data, start, body, end)
 
     def connection_lost(self, error: Exception | None) -> None:
+        self._closed.set()
         self._on_end(error)
 
     def _skip(self, data: bytes, start: int, body: int, end: int) -> None:
@@ -140,6 +142,14 @@ class Wire(asyncio.Protocol):
         """Write what there is, and end. paho calls it too."""
         self._flush()
         self._transport.close()
+
+    async def closed(self, seconds: float) -> None:
+        """Wait, after `close`, until the network has it all; drop what it has not after so long."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._closed.wait()
+        except TimeoutError:
+            self._transport.abort()
 
     def _write(self, data: bytes) -> None:
         if not self._out:

@@ -64,6 +64,7 @@ async def _relay(settings: ForwarderSettings, health: Health) -> None:
         on_up=up_the_cloud,
         on_down=lambda sentence: health.set("cloud broker", sentence),
         will=Will(status_topic(device), LINK_DOWN),
+        tls=settings.tls,
     )
     relaying = {asyncio.create_task(edge.run()), asyncio.create_task(cloud.run())}
     try:

@@ -68,6 +68,7 @@ class _Processor:
             on_message=self._on_message,
             on_up=self._on_up,
             on_down=lambda sentence: health.set("broker", sentence),
+            tls=settings.tls,
         )
         self._finished: SimpleQueue[_Job] = SimpleQueue()
         self._under_way: set[str] = set()  # topics

@@ -68,6 +68,7 @@ async def _collect(settings: StatusSettings, expected: set[str], seconds: float)
         subscriptions=[("status/#", 0)],
         on_message=on_message,
         on_down=on_down,
+        tls=settings.tls,
     )
     running = asyncio.create_task(connection.run())
     with contextlib.suppress(TimeoutError):

@@ -11,6 +11,7 @@ from facefleet.services.gallery import bucket
 from facefleet.services.gallery.app import build
 from facefleet.services.gallery.listing import Listing
 from facefleet.services.gallery.live import Live
+from facefleet.services.gallery.login import Login
 from facefleet.settings import GallerySettings
 
 _HEADERS = [
@@ -33,9 +34,12 @@ def run(settings: GallerySettings) -> None:
     listing = Listing(faces)
     health = telemetry.Health("bucket")
     live = Live(listing, health)
+    pages = build(faces, listing, live, health)
+    if settings.password:
+        pages = Login(pages, settings.password.get_secret_value())
     server = _Server(
         uvicorn.Config(
-            build(faces, listing, live, health),
+            pages,
             log_config=None,
             access_log=False,
             server_header=False,
