@@ -198,7 +198,11 @@ def tasks(node):
 
 @pytest.mark.parametrize(
     "path",
-    [*sorted(ROOT.glob("roles/*/tasks/*.yml")), *sorted(ROOT.glob("playbooks/*.yml")), *sorted(ROOT.glob("playbooks/tasks/*.yml"))],
+    [
+        *sorted(ROOT.glob("roles/*/tasks/*.yml")),
+        *sorted(ROOT.glob("playbooks/*.yml")),
+        *sorted(ROOT.glob("playbooks/tasks/*.yml")),
+    ],
     ids=lambda path: str(path.relative_to(ROOT)),
 )
 def test_one_switch_hides_secrets_and_no_task_has_them_in_its_environment(path):

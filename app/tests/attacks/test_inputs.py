@@ -177,12 +177,8 @@ COMMENTS = [
 def test_what_is_written_as_ours_is_of_its_type_or_says_nothing(comment: object) -> None:
     def face(comment: object) -> bytes:
         exif = Image.Exif()
-        exif[0x010F], exif[0x0110], exif[0x0131], exif[0x013C] = (
-            "facefleet",
-            "front",
-            "haar",
-            device,
-        )
+        exif[0x010F], exif[0x0110] = "facefleet", "front"
+        exif[0x0131], exif[0x013C] = "haar", "edge-1"
         exif[0x8769] = {
             0x9003: "2026:03:04 05:06:07",
             0x9291: "000089",
