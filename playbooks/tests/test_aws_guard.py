@@ -7,11 +7,14 @@ import sys
 from contextlib import contextmanager
 from threading import Thread
 
+import boto3
 import pytest
-from conftest import ROOT, play
+from conftest import REGION, ROOT, play
 
 AWS_YML = "playbooks/aws.yml"
 LOCAL = ROOT / "inventories/local"
+S3_PORT = 31983
+TESTING = {"aws_access_key_id": "testing", "aws_secret_access_key": "testing"}
 SURE = "must not reach the real AWS"
 
 
@@ -65,13 +68,17 @@ def outside(tmp_path):
 def state(tmp_path):
     """The folder of what the local inventory starts, which is ended."""
     yield tmp_path / "state"
-    subprocess.run([sys.executable, ROOT / "scripts/stop.py", tmp_path / "state"], check=True)
+    stop(tmp_path / "state")
+
+
+def stop(state):
+    subprocess.run([sys.executable, ROOT / "scripts/stop.py", state], check=True)
 
 
 def local(state, **more):
     """The local inventory, on ports and in a folder of its own."""
     ports = {
-        "facefleet_s3_port": 31983,
+        "facefleet_s3_port": S3_PORT,
         "facefleet_nodeport": 31984,
         "facefleet_processor_port": 31985,
         "facefleet_gallery_port": 31986,
@@ -132,3 +139,11 @@ def test_credentials_of_the_shell_and_the_home_are_not_used(state, outside):
     assert ran.changed["cloud-1"] > 0
     assert "PUT /facefleet-faces" in (state / "cloud-1/s3.log").read_text()
     assert seen == []
+
+    # It knows its own bucket again.
+    s3 = boto3.client("s3", REGION, endpoint_url=f"http://127.0.0.1:{S3_PORT}", **TESTING)
+    s3.put_object(Bucket="facefleet-faces", Key="faces/a", Body=b"face")
+    stop(state)
+    again = play(AWS_YML, LOCAL, *local(state), **environment)
+    assert again.code == 0, again.output
+    assert s3.get_object(Bucket="facefleet-faces", Key="faces/a")["Body"].read() == b"face"
