@@ -8,7 +8,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo status verify audit test test-arm64 lint unit molecule molecule-hosts faults bench stop clean distclean requirements prerequisites install install-test
+.PHONY: help demo status verify audit audit-deps test test-arm64 lint unit molecule molecule-hosts faults bench stop clean distclean requirements prerequisites install install-test install-audit
 
 help: ## List what make can do
 	@sed -n 's/^\([a-z0-9-]*\):.* ## /\1\t/p' Makefile | while IFS="$$(printf '\t')" read -r name text; do \
@@ -18,6 +18,7 @@ demo: install ## A cloud and two devices on this machine (SOURCE=/dev/video0: th
 	@ansible-playbook site.yml $(if $(SOURCE),-e "$$(printf '{"facefleet_source": "%s"}' "$(SOURCE)")")
 	@$(MAKE) --no-print-directory status
 	@$(FLEET); echo "Gallery: $$GALLERY"
+	@$(FLEET); [ -n "$$TLS" ] || echo "No TLS: without Mosquitto, MQTT is plain, on 127.0.0.1 only."
 	@echo "Stop it: make stop"
 
 # What the playbooks wrote down; there while the fleet of this checkout runs.
@@ -25,7 +26,7 @@ FLEET = [ -f .facefleet/fleet.env ] || { echo 'Nothing runs in this checkout: st
   . ./.facefleet/fleet.env
 
 status: ## The table: one row a camera
-	@$(FLEET); FACEFLEET_BROKER=$$BROKER facefleet status --expect "$$CAMERAS"
+	@$(FLEET); FACEFLEET_BROKER=$$BROKER FACEFLEET_TLS=$$TLS facefleet status --expect "$$CAMERAS"
 
 verify: ## Send a probe face through every device
 	@$(FLEET); ANSIBLE_DISPLAY_OK_HOSTS=true ansible-playbook playbooks/verify.yml
@@ -45,15 +46,18 @@ lint: install-test ## Style and layers
 	ansible-lint --offline
 	cd app && lint-imports
 
-unit: install-test ## The app's tests, those of the roles, and those of the playbooks on an AWS of this machine
+unit: install-test install-audit ## The app's tests, those of the roles, and those of the playbooks on an AWS of this machine
 	cd app && pytest
 	pytest roles playbooks
 
-molecule: install-test ## Each role against real processes
+molecule: install-test ## The roles: on this machine, and where Docker is on machines of their own
 	scripts/molecule.sh
 
-molecule-hosts: install-test ## The roles of a fleet on systemd containers, as root with Docker (long)
+molecule-hosts: install-test ## Only those on machines of their own: systemd containers, as root with Docker
 	scripts/molecule.sh hosts
+
+audit-deps: install-audit ## Look every pinned dependency up among the known vulnerabilities (needs the internet)
+	@$(AUDIT)/bin/python scripts/audit_deps.py
 
 faults: install-test ## The fault matrix: 5,000 faces in every row (long)
 	python -m lab.faults
@@ -79,8 +83,12 @@ requirements: install ## Compile the pinned dependencies again
 DEMO_STAMP := .venv/demo-$(firstword $(shell cksum requirements/demo.txt app/pyproject.toml | cksum))
 TEST_STAMP := .venv/test-$(firstword $(shell cksum requirements/test.txt | cksum))
 
+AUDIT := .venv/audit
+AUDIT_STAMP := $(AUDIT)/installed-$(firstword $(shell cksum requirements/audit.txt | cksum))
+
 install: prerequisites $(DEMO_STAMP)
 install-test: install $(TEST_STAMP)
+install-audit: prerequisites $(AUDIT_STAMP)
 
 prerequisites:
 	@$(PYTHON) scripts/prerequisites.py
@@ -99,3 +107,9 @@ $(TEST_STAMP): | $(DEMO_STAMP)
 	@echo "Installing what the tests need (once; about a minute)"
 	@pip install --quiet --require-hashes -r requirements/test.txt
 	@rm -f .venv/test-*; touch $@
+
+$(AUDIT_STAMP): | $(BIN)/python3
+	@echo "Installing what looks for vulnerabilities (once)"
+	@$(PYTHON) -m venv --clear $(AUDIT)
+	@$(AUDIT)/bin/pip install --quiet --require-hashes -r requirements/audit.txt
+	@touch $@

@@ -27,6 +27,7 @@ from facefleet.names import FaceName, content_tag
 from facefleet.telemetry import Health, configure_logging, spare_the_collector
 from pydantic import AnyUrl
 
+from lab.picture import jpeg
 from lab.plain import connect
 from lab.rig import BUCKET, Process, Rig, await_true, cpu
 
@@ -34,7 +35,7 @@ DEVICE, CAMERA = "edge-1", "front"
 WINDOW = 256
 INSTANT, SLOW = 0.0, 0.030  # seconds of a PUT
 STAGES = ("detector", "edge broker", "forwarder", "cloud broker", "processor")
-_BODY = b"\xff\xd8\xff" + bytes(6000) + b"%d\xff\xd9"
+_BODY = jpeg(bytes(6000) + b"%d")
 _SPAWN = multiprocessing.get_context("spawn")
 
 Feeder = Callable[[Connection, int, int, int, str], None]
@@ -74,9 +75,9 @@ def feed_plain(pipe: Connection, port: int, qos: int, count: int, _folder: str) 
     pipe.send("ready")
     pipe.recv()
     for n in range(count):
-        jpeg = _BODY % n
-        name = FaceName(DEVICE, CAMERA, datetime.now(UTC), "0" * 8, n + 1, content_tag(jpeg))
-        client.publish(str(name), jpeg, qos)
+        face = _BODY % n
+        name = FaceName(DEVICE, CAMERA, datetime.now(UTC), "0" * 8, n + 1, content_tag(face))
+        client.publish(str(name), face, qos)
     pipe.send("done")
     pipe.recv()
     client.disconnect()

@@ -22,18 +22,19 @@ from facefleet.names import FaceName
 from facefleet.telemetry import Health
 from pydantic import AnyUrl
 
+from lab.picture import HEAD, jpeg
+
 SIZE = 6000  # bytes of a face, about
 DEVICE, CAMERA = "edge-1", "front"
-_START, _END = b"\xff\xd8\xff\xfe", b"\xff\xd9"
 
 
 def face(number: int) -> bytes:
     """The numbered face: unique bytes between a JPEG's marks, the same at every call."""
-    return _START + number.to_bytes(8) + random.Random(number).randbytes(SIZE) + _END
+    return jpeg(number.to_bytes(8) + random.Random(number).randbytes(SIZE))
 
 
-def number_of(jpeg: bytes) -> int:
-    return int.from_bytes(jpeg[len(_START) : len(_START) + 8])
+def number_of(face: bytes) -> int:
+    return int.from_bytes(face[len(HEAD) : len(HEAD) + 8])
 
 
 class Log:
@@ -77,7 +78,7 @@ class LoggedOutbox(Outbox):
     def add(self, faces: Iterable[tuple[datetime, bytes]]) -> tuple[list[FaceName], list[int]]:
         faces = list(faces)
         names, evicted = super().add(faces)
-        numbers = (number_of(jpeg) for _, jpeg in faces)
+        numbers = (number_of(face) for _, face in faces)
         self._log.add([(n, name.seq) for n, name in zip(numbers, names, strict=True)])
         return names, evicted
 

@@ -1,6 +1,7 @@
 """Real processes on loopback: brokers, S3, and the app's services, each on a free port."""
 
 import os
+import re
 import shutil
 import signal
 import socket
@@ -48,6 +49,12 @@ def listens(port: int) -> bool:
     with socket.socket() as probe:
         probe.settimeout(1)
         return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def peak(pid: int) -> int:
+    """The most memory that a process has had so far, in bytes."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(re.search(r"^VmHWM:\s+(\d+) kB$", status, re.MULTILINE)[1]) << 10
 
 
 def cpu(pid: int) -> float:
@@ -111,6 +118,10 @@ class Process:
     def wait(self, seconds: float) -> int:
         return self._process.wait(seconds)
 
+    def peak(self) -> int:
+        """The most memory that it has had so far, in bytes."""
+        return peak(self.pid)
+
     def cpu(self) -> float:
         """Seconds of processor time used so far."""
         return cpu(self.pid)
@@ -137,18 +148,24 @@ class Rig:
     def mosquitto(self, name: str, port: int | None = None, more: str = "") -> tuple[Process, int]:
         """A Mosquitto without persistence; `more` goes into its file. Returns it and its port."""
         port = port or free_port()
-        program = shutil.which("mosquitto", path=f"{os.environ['PATH']}:/usr/sbin:/usr/local/sbin")
-        if program is None:
-            raise RuntimeError("mosquitto is missing: install it (apt-get install mosquitto)")
         config = self.folder / f"{name}.conf"
         config.write_text(
             f"listener {port} 127.0.0.1\nallow_anonymous true\npersistence false\n"
             "user root\nset_tcp_nodelay true\nmax_inflight_messages 0\n"
             f"max_queued_messages 4000\n{more}"
         )
-        broker = self._start(Process(name, [program, "-c", str(config)], self.folder))
+        broker = self._start(
+            Process(name, [self.program("mosquitto"), "-c", str(config)], self.folder)
+        )
         await_true(lambda: listens(port), f"{name} listens")
         return broker, port
+
+    def program(self, name: str) -> str:
+        """Path of a program of the system."""
+        path = shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin:/usr/local/sbin")
+        if path is None:
+            raise RuntimeError(f"{name} is missing: install it (apt-get install {name})")
+        return path
 
     def amqtt(self, name: str, port: int | None = None) -> tuple[Process, int]:
         """The embedded broker. Returns it and its port."""

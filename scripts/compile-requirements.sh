@@ -26,3 +26,5 @@ compile app/pyproject.toml --all-extras requirements/demo.in \
     -c app/requirements.txt -o requirements/demo.txt
 compile app/pyproject.toml --all-extras requirements/demo.in requirements/test.in \
     -c requirements/demo.txt -o requirements/test.txt
+
+compile requirements/audit.in -c requirements/test.txt -o requirements/audit.txt

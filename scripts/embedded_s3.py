@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """moto's S3, whose buckets outlive a stop: `embedded_s3.py FILE [moto_server's options]`.
 
-moto has them, and their tags, in memory. They are written to FILE when SIGTERM comes, and read from it at the start;
-a kill loses them.
+moto has them, and their tags, in memory. They are written to FILE when SIGTERM comes, and read from
+it at the start; a kill loses them.
 """
 
 import os

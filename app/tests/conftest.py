@@ -3,9 +3,14 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from lab.rig import Rig
+
+# How long an example takes says more of the machine than of the code.
+hypothesis.settings.register_profile("facefleet", deadline=None)
+hypothesis.settings.load_profile("facefleet")
 
 
 @pytest.fixture

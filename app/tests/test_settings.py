@@ -1,6 +1,7 @@
 """Each bad setting gets one sentence, and no password is in it."""
 
 import os
+from pathlib import Path
 
 import pytest
 from facefleet.errors import SettingsError
@@ -40,7 +41,7 @@ GOOD = {
         "RESOURCES": '{"detector-door": "/dev/video0"}',
     },
     StatusSettings: {"BROKER": BROKER},
-    VerifySettings: {"DEVICE": "edge-1", "EDGE_BROKER": BROKER, "CLOUD_BROKER": BROKER},
+    VerifySettings: {"DEVICE": "edge-1", "BROKER": BROKER, "FORWARDER": "127.0.0.1:8081"},
 }
 
 
@@ -149,6 +150,9 @@ def test_a_setting_of_another_command_is_unknown(monkeypatch: pytest.MonkeyPatch
         (GallerySettings, "BUCKET", ""),
         (VerifySettings, "DEVICE", "-"),
         (ForwarderSettings, "EDGE_BROKER", "mqtt:"),
+        (ForwarderSettings, "EDGE_BROKER", "mqtts://h:8883"),
+        (ForwarderSettings, "CLOUD_BROKER", "mqtts://h"),
+        (ForwarderSettings, "CLOUD_BROKER", "https://h:8883"),
     ],
 )
 def test_a_bad_value_gets_one_sentence(
@@ -177,6 +181,23 @@ def test_a_password_is_refused_and_not_told(monkeypatch: pytest.MonkeyPatch, bro
     (sentence,) = sentences(LoggerSettings)
     assert sentence.startswith("FACEFLEET_BROKER=")
     assert "hunter2" not in sentence
+
+
+@pytest.mark.parametrize(
+    ("settings", "name"),
+    [
+        (ForwarderSettings, "CLOUD_BROKER"),
+        (ProcessorSettings, "BROKER"),
+        (StatusSettings, "BROKER"),
+    ],
+)
+def test_tls_needs_a_certificate(
+    monkeypatch: pytest.MonkeyPatch, settings: type, name: str
+) -> None:
+    use(monkeypatch, settings, **{name: "mqtts://h:8883"})
+    assert sentences(settings) == ["FACEFLEET_TLS is not set: set it"]
+    use(monkeypatch, settings, **{name: "mqtts://h:8883", "TLS": "/etc/facefleet/pki/device"})
+    assert load(settings).tls == Path("/etc/facefleet/pki/device")
 
 
 def test_what_is_not_said_has_a_default(monkeypatch: pytest.MonkeyPatch) -> None:

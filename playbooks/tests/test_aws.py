@@ -238,17 +238,17 @@ def test_a_life(aws, fleet):
     made.s3.delete_bucket_policy(Bucket=made.bucket)  # the server has no TLS
     made.put("quarantine/ready")
     made.put("faces/edge-1/front/2026/01/01/000000.000000-a-1-b.jpg")
-    kept = play(TEARDOWN, inventory)
+    kept = play(TEARDOWN, inventory, "-e", "confirm=yes")
     assert kept.code == 0, kept.output
     assert "It holds faces and stays, unless -e delete_faces=yes: life-faces" in kept.flat
     assert made.there
     assert not made.rest
 
-    gone = play(TEARDOWN, inventory, "-e", "delete_faces=yes")
+    gone = play(TEARDOWN, inventory, "-e", "confirm=yes", "-e", "delete_faces=yes")
     assert gone.code == 0, gone.output
     assert gone.changed == {"cloud-1": 1, "cloud-2": 0}
     assert not made.there
 
-    nothing = play(TEARDOWN, inventory, "-e", "delete_faces=yes")
+    nothing = play(TEARDOWN, inventory, "-e", "confirm=yes", "-e", "delete_faces=yes")
     assert nothing.code == 0, nothing.output
     assert set(nothing.changed.values()) == {0}

@@ -78,6 +78,22 @@ def audit(
     print_audit(settings, outboxes, as_json=as_json, other_epochs=other_epochs)
 
 
+@app.command()
+def erase(
+    device: Annotated[str | None, typer.Option(help="This device's faces only.")] = None,
+    day: Annotated[str | None, typer.Option(help="This day's only, in UTC: 2026-02-28.")] = None,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Delete; without it, print what would be.")
+    ] = False,
+) -> None:
+    """Erase a device's or a day's faces from the bucket (FACEFLEET_BUCKET), in all versions."""
+    from facefleet.tools.erase import erase as erase_scope
+    from facefleet.tools.erasures import Scope
+
+    settings = settings_module.load(settings_module.EraseSettings)
+    erase_scope(settings, Scope.read(device, day), really=yes)
+
+
 outbox = typer.Typer(no_args_is_help=True, help="Look into an outbox, and at its dead letters.")
 app.add_typer(outbox, name="outbox")
 OutboxFile = Annotated[Path, typer.Argument(help="The outbox file of a detector.")]

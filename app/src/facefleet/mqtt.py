@@ -2,8 +2,10 @@
 
 import asyncio
 import random
+import ssl
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from paho.mqtt.client import MQTT_ERR_SUCCESS, Client, MQTTMessage
 from pydantic import AnyUrl
@@ -13,6 +15,7 @@ from facefleet.wire import Wire
 
 KEEPALIVE = 10  # seconds; a link that swallows everything is noticed within twice that
 CONNECT_TIMEOUT = 3  # seconds
+GOODBYE = 1  # second for the last words, which TLS has too
 FIRST_DELAY, LAST_DELAY = 0.25, 15  # seconds between attempts
 MAX_UNSENT = 32 << 20  # bytes handed over that the network has not taken yet
 
@@ -32,6 +35,9 @@ class Connection:
     what was under way is the caller's to send again. The callbacks run on the loop:
     `on_message(topic, payload, retain)`; `on_up()` when every subscription has been granted;
     `on_down(sentence)` when the connection or an attempt failed.
+
+    A broker at mqtts:// has to prove its name, and is shown the certificate in the folder `tls`.
+    The files there are read at each attempt: a renewed one is taken up without a restart.
     """
 
     def __init__(
@@ -44,7 +50,9 @@ class Connection:
         on_up: Callable[[], None] = lambda: None,
         on_down: Callable[[str], None] = lambda _sentence: None,
         will: Will | None = None,
+        tls: Path | None = None,
     ) -> None:
+        self._tls = tls if broker.scheme == "mqtts" else None
         self._host, self._port = broker.host, broker.port
         self._address = f"{self._host}:{self._port}"
         self._client_id = client_id
@@ -89,7 +97,9 @@ class Connection:
                 ended.set_result(sentence)
 
         def lost(error: Exception | None) -> None:
-            if error is None or isinstance(error, OSError):
+            if isinstance(error, ssl.SSLError):
+                end(f"the broker at {self._address} refuses this certificate ({_reason(error)})")
+            elif error is None or isinstance(error, OSError):
                 reason = error or "by the broker"
                 end(f"the connection to {self._address} ended ({reason}): is the broker running?")
             elif not ended.done():  # a defect in a callback: it must not be lost in the loop
@@ -136,11 +146,20 @@ class Connection:
         client.on_message = on_message
 
         try:
+            context = _context(self._tls) if self._tls else None
+        except OSError as error:
+            return False, f"cannot use the certificate in {self._tls} ({_reason(error)})"
+        try:
             async with asyncio.timeout(CONNECT_TIMEOUT):
-                await loop.create_connection(lambda: wire, self._host, self._port)
+                await loop.create_connection(lambda: wire, self._host, self._port, ssl=context)
+        except ssl.SSLError as error:
+            reason = _reason(error)
+            return False, f"what answers at {self._address} is not the fleet's broker ({reason})"
         except (OSError, UnicodeError) as error:  # UnicodeError: no name for DNS
-            reason = getattr(error, "strerror", None) or error or "no answer"
-            return False, f"cannot connect to {self._address} ({reason}): is a broker there?"
+            return (
+                False,
+                f"cannot connect to {self._address} ({_reason(error)}): is a broker there?",
+            )
         client.connect(self._host, self._port, KEEPALIVE)
         self._wire = wire
         keep_alive = asyncio.create_task(_keep_alive(client))
@@ -152,7 +171,24 @@ class Connection:
             client.on_disconnect = None
             client.disconnect()
             wire.close()
+            await wire.closed(GOODBYE)
         return was_up, sentence
+
+
+def _context(folder: Path) -> ssl.SSLContext:
+    """Raises OSError (also ssl.SSLError) where a file is missing or bad."""
+    context = ssl.create_default_context(cafile=folder / "ca.crt")
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.load_cert_chain(folder / "tls.crt", folder / "tls.key")
+    return context
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return error.verify_message
+    if isinstance(error, ssl.SSLError) and error.reason:
+        return error.reason.lower().replace("_", " ")
+    return str(getattr(error, "strerror", None) or error or "no answer")
 
 
 async def _keep_alive(client: Client) -> None:

@@ -21,6 +21,7 @@ _FACE_RE = re.compile(
     re.ASCII,
 )
 _TIME = "%Y/%m/%d/%H%M%S.%f"
+_LARGEST_RECEIPT = 64 << 10  # bytes; a processor's has a hundred short rows at most
 
 FACES = "faces/#"
 HELLO = "receipts/hello"
@@ -28,6 +29,19 @@ HELLO = "receipts/hello"
 
 LINK_UP, LINK_DOWN = b"link up", b"link down"
 """What a device's status, retained in the cloud, says of its way there."""
+
+
+# What Mosquitto ends a connection for: wildcards and control characters, and what is no character.
+_UNSENDABLE_RE = re.compile(
+    "[+#\0-\x1f\x7f-\x9f\ufdd0-\ufdef"
+    + "".join(chr(plane << 16 | 0xFFFE) + chr(plane << 16 | 0xFFFF) for plane in range(17))
+    + "]"
+)
+
+
+def can_be_sent(topic: str) -> bool:
+    """Whether every broker takes a message with this topic; some let through what others do not."""
+    return _UNSENDABLE_RE.search(topic) is None
 
 
 def is_label(text: str) -> bool:
@@ -116,6 +130,8 @@ class Receipt:
     @classmethod
     def decode(cls, payload: bytes) -> "Receipt | None":
         """The receipt, or None where the payload is not one (anybody may publish anything)."""
+        if len(payload) > _LARGEST_RECEIPT:
+            return None
         try:
             body = json.loads(payload)
             return cls(

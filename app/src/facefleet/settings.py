@@ -15,12 +15,15 @@ from pydantic import (
     BeforeValidator,
     ByteSize,
     Field,
+    SecretStr,
     UrlConstraints,
     ValidationError,
+    ValidationInfo,
 )
+from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from facefleet.errors import SettingsError
+from facefleet.errors import SettingsError, printable
 from facefleet.names import is_label
 
 PREFIX = "FACEFLEET_"
@@ -36,8 +39,15 @@ def _broker(url: AnyUrl) -> AnyUrl:
     if url.username or url.password:
         raise ValueError("leave out the user and the password: brokers are used without")
     if not url.port or (url.path or "/") != "/" or url.query or url.fragment:
-        raise ValueError("give mqtt://host or mqtt://host:port and nothing more")
+        raise ValueError(f"give {url.scheme}://host:port and nothing more")
     return url
+
+
+def _tls(folder: Path | None, others: ValidationInfo) -> Path | None:
+    brokers = [url for url in others.data.values() if isinstance(url, AnyUrl)]
+    if folder is None and any(url.scheme == "mqtts" for url in brokers):
+        raise PydanticCustomError("missing", "mqtts needs it")
+    return folder
 
 
 def _address(text: str) -> str:
@@ -75,6 +85,11 @@ Broker = Annotated[
     UrlConstraints(allowed_schemes=["mqtt"], default_port=1883),
     AfterValidator(_broker),
 ]
+CloudBroker = Annotated[
+    AnyUrl, UrlConstraints(allowed_schemes=["mqtt", "mqtts"]), AfterValidator(_broker)
+]
+Tls = Annotated[Path | None, Field(validate_default=True), AfterValidator(_tls)]
+"""The folder with ca.crt, tls.crt and tls.key, for mqtts. After the brokers in its settings."""
 HttpAddress = Annotated[str, AfterValidator(_address)]
 Bucket = Annotated[str, AfterValidator(_bucket)]
 Resources = Annotated[
@@ -127,12 +142,14 @@ class LoggerSettings(ServiceSettings):
 class ForwarderSettings(ServiceSettings):
     device: Label
     edge_broker: Broker
-    cloud_broker: Broker
+    cloud_broker: CloudBroker
+    tls: Tls = None
     qos: Qos = 0
 
 
 class ProcessorSettings(ServiceSettings):
-    broker: Broker
+    broker: CloudBroker
+    tls: Tls = None
     bucket: Bucket
     qos: Qos = 0
     share: Label | None = None
@@ -146,6 +163,8 @@ class GallerySettings(ServiceSettings):
     """`http` is the page's own address."""
 
     bucket: Bucket
+    password: SecretStr | None = None
+    """Asked of who opens the page; without it, whoever reaches the page sees the faces."""
 
 
 class DevicePluginSettings(ServiceSettings):
@@ -158,18 +177,25 @@ class DevicePluginSettings(ServiceSettings):
 
 
 class StatusSettings(Settings):
-    broker: Broker
+    broker: CloudBroker
     """The cloud's, where the status of every device is retained."""
+    tls: Tls = None
 
 
 class AuditSettings(Settings):
     bucket: Bucket
 
 
+class EraseSettings(Settings):
+    bucket: Bucket
+
+
 class VerifySettings(Settings):
     device: Label
-    edge_broker: Broker
-    cloud_broker: Broker
+    broker: Broker
+    """The device's."""
+    forwarder: HttpAddress
+    """Where the device's forwarder says how it is: host:port."""
     bucket: Bucket | None = None
     """Looked into at the end, where it is given: a device has no right to."""
 
@@ -203,5 +229,6 @@ def _sentence(problem: dict) -> str:
         return f"{name} is not set: set it"
     if problem["input"] is None:
         return f"{name} is empty: give it a value, or remove it"
-    value = re.sub(r"//.*@", "//***@", str(problem["input"]))  # a password is not for the log
+    # A password is not for the log.
+    value = re.sub(r"//.*@", "//***@", printable(str(problem["input"])))
     return f"{name}={value}: {problem['msg'].removeprefix('Value error, ')}"

@@ -17,7 +17,9 @@ from facefleet.telemetry import log
 _PUBLISH, _PUBACK = 0x30, 0x40
 _TYPE, _QOS, _QOS_1, _RETAIN = 0xF0, 0x06, 0x02, 0x01
 _FIRST_ID, _LAST_ID = 0x8000, 0xFFFF  # of our packets; paho numbers its own from 1
+_PUBREC = 0x50
 _LARGEST_LENGTH = 4  # bytes that say how long a packet is
+LARGEST = 16 << 20  # bytes of a packet; MQTT allows 256 MiB, and no face comes near this
 
 
 class Wire(asyncio.Protocol):
@@ -34,10 +36,13 @@ class Wire(asyncio.Protocol):
     ) -> None:
         self._on_message, self._on_end = on_message, on_end
         self._ids = itertools.cycle(range(_FIRST_ID, _LAST_ID + 1))
-        self._rest = b""  # of what came: a packet that is not whole yet
+        self._rest: list[bytes] = []  # of what came: a packet that is not whole yet
+        self._missing = 0  # bytes of it that are to come, as far as is known
+        self._skipped = 0  # bytes that are to come of a packet that is not taken
         self._packet = b""  # what paho is to read next
         self._out: list[bytes] = []  # what is written when the loop comes round
         self._unsent = 0  # bytes in it
+        self._closed = asyncio.Event()
         self.client = _Client(self, client_id)
 
     # -- the loop's side -----------------------------------------------------------------------
@@ -46,11 +51,21 @@ class Wire(asyncio.Protocol):
         self._transport = transport
 
     def data_received(self, data: bytes) -> None:
+        if self._skipped:
+            start = min(self._skipped, len(data))
+            self._skipped -= start
+            data = data[start:]
+        self._missing -= len(data)
         if self._rest:
-            data = self._rest + data
+            self._rest.append(data)
+            if self._missing > 0:
+                return  # joined once: a packet may come in very many pieces
+            data = b"".join(self._rest)
         start = 0
         while (found := _packet_in(data, start)) is not None:
             body, end = found
+            if end > len(data):
+                break
             kind, qos = data[start] & _TYPE, data[start] & _QOS
             if kind == _PUBLISH and qos <= _QOS_1:
                 self._read_message(data, start, body, end)
@@ -60,10 +75,33 @@ class Wire(asyncio.Protocol):
                 if self.client.want_write():  # what a callback of paho's own has said
                     self.client.loop_write()
             start = end
-        self._rest = data[start:]
+        self._rest = [data[start:]] if start < len(data) else []
+        self._missing = 0
+        if found is not None:
+            if end - start <= LARGEST:
+                self._missing = end - len(data)
+            else:
+                self._skip(data, start, body, end)
 
     def connection_lost(self, error: Exception | None) -> None:
+        self._closed.set()
         self._on_end(error)
+
+    def _skip(self, data: bytes, start: int, body: int, end: int) -> None:
+        """Let a packet pass that is too large for us, once its head is there.
+
+        It is acknowledged, or the broker would keep a place for it, and send it again.
+        """
+        if data[start] & _TYPE != _PUBLISH:
+            raise ConnectionError(f"a packet of {end - start} bytes that is no message")
+        name_end = body + 2 + int.from_bytes(data[body : body + 2], "big")
+        if len(data) < max(body + 2, name_end + 2):
+            return
+        if qos := data[start] & _QOS:
+            reply = _PUBACK if qos == _QOS_1 else _PUBREC
+            self._write(bytes((reply, 2)) + data[name_end : name_end + 2])
+        log.warning("a message was dropped, for it is too large", bytes=end - start)
+        self._rest, self._skipped = [], end - len(data)
 
     def _read_message(self, data: bytes, start: int, body: int, end: int) -> None:
         name = body + 2
@@ -104,6 +142,14 @@ class Wire(asyncio.Protocol):
         """Write what there is, and end. paho calls it too."""
         self._flush()
         self._transport.close()
+
+    async def closed(self, seconds: float) -> None:
+        """Wait, after `close`, until the network has it all; drop what it has not after so long."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._closed.wait()
+        except TimeoutError:
+            self._transport.abort()
 
     def _write(self, data: bytes) -> None:
         if not self._out:
@@ -152,7 +198,7 @@ class _Client(paho.Client):
 
 
 def _packet_in(data: bytes, start: int) -> tuple[int, int] | None:
-    """Where the packet's body starts and ends, or None where it is not whole yet."""
+    """Where the packet's body starts and ends, or None where not even that has come."""
     length = 0
     for n in range(_LARGEST_LENGTH):
         at = start + 1 + n
@@ -160,6 +206,5 @@ def _packet_in(data: bytes, start: int) -> tuple[int, int] | None:
             return None
         length |= (data[at] & 0x7F) << (7 * n)
         if data[at] < 0x80:
-            end = at + 1 + length
-            return (at + 1, end) if end <= len(data) else None
+            return at + 1, at + 1 + length
     raise ConnectionError("what came is not MQTT")

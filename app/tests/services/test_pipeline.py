@@ -10,9 +10,10 @@ from facefleet.delivery.sender import Sender
 from facefleet.telemetry import Health
 from pydantic import AnyUrl
 
+from lab import picture
 from lab.rig import BUCKET, Rig, await_true, keys
 
-JPEG = b"\xff\xd8\xff" + bytes(6000) + b"%d" + b"\xff\xd9"
+JPEG = picture.jpeg(bytes(6000) + b"%d")
 
 
 class Device:

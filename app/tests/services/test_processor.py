@@ -12,6 +12,7 @@ import pytest
 from facefleet.names import FaceName, content_tag
 from facefleet.services.processor import OVERHEAD
 
+from lab import picture
 from lab.listener import Listener
 from lab.rig import BUCKET, Rig, await_true, free_port, keys, ready, s3, unmet
 
@@ -20,7 +21,7 @@ MAX_FACE = 20_000
 
 
 def jpeg(number: int, size: int = 1000) -> bytes:
-    return b"\xff\xd8\xff" + b"%d" % number + bytes(size) + b"\xff\xd9"
+    return picture.jpeg(b"%d" % number + bytes(size))
 
 
 def topic(seq: int, data: bytes, camera: str) -> str:
@@ -103,11 +104,17 @@ def test_a_face_that_was_there_before_is_confirmed(running: Running) -> None:
         await_true(lambda: listener.stored("edge-1", "before") == [3], "a receipt comes")
 
 
+TOO_BIG = jpeg(5, MAX_FACE)
 NOT_A_FACE = {
     "not-a-jpeg": (b"GIF89a" + bytes(100), "the payload is not a whole JPEG"),
     "empty": (b"", "the payload is not a whole JPEG"),
     "cut-short": (jpeg(4)[:-1], "the payload is not a whole JPEG"),
-    "too-big": (jpeg(5, MAX_FACE), f"{MAX_FACE + 6} bytes are more than the {MAX_FACE} allowed"),
+    "no-picture": (b"\xff\xd8\xff\xd9", "the payload is not a whole JPEG"),
+    "a-bomb": (
+        picture.jpeg(b"", 65_500, 65_500),
+        "65500 x 65500 pixels are more than a camera's",
+    ),
+    "too-big": (TOO_BIG, f"{len(TOO_BIG)} bytes are more than the {MAX_FACE} allowed"),
 }
 
 

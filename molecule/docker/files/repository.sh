@@ -10,7 +10,8 @@ for package in docker-ce=5:28.5.2-1 docker-ce=5:28.5.1-1 docker-ce-cli=5:28.5.2-
     containerd.io=1.7.28-1 docker-buildx-plugin=0.29.1-1; do
     name=${package%%=*} version=${package#*=}~debian.12~bookworm
     rm -rf tree
-    mkdir -p tree/DEBIAN tree/usr/lib/systemd/system
+    mkdir -p tree/DEBIAN tree/usr/lib/systemd/system "tree/usr/share/doc/$name"
+    echo test >"tree/usr/share/doc/$name/copyright" # dpkg may forget a package that has no file
     printf 'Package: %s\nVersion: %s\nArchitecture: amd64\nMaintainer: test\nDescription: test\n' \
         "$name" "$version" >tree/DEBIAN/control
     [ "$name" != docker-ce ] ||

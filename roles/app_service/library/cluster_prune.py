@@ -31,7 +31,7 @@ options:
 """
 
 # Workloads first: their pods hold the rest.
-KINDS = ("statefulsets", "deployments", "services", "configmaps", "secrets")
+KINDS = ("statefulsets", "deployments", "services", "networkpolicies", "configmaps", "secrets")
 
 
 def main():

@@ -35,7 +35,11 @@ def manifests(tmp_path_factory):
         "recorder": str(HERE / "recorder.py"),
         "out": str(folder / "out"),
         "facefleet_aws_environment": {"AWS_SECRET_ACCESS_KEY": "quite secret"},
+        "facefleet_pki_password": "quite secret too",
+        "__facefleet_pki_folder": str(folder / "pki"),
     }
+    for service in ("broker", "processor", "forwarder"):
+        (folder / "pki" / service).mkdir(parents=True)
     done = subprocess.run(
         [
             *(Path(sys.executable).parent / "ansible-playbook", HERE / "render.yml"),
@@ -126,7 +130,8 @@ def test_only_the_device_plugin_reaches_into_the_host(every):
     namespace would allow only the two folders and the user who may write to the first.
     """
     theirs = in_namespace(every, "facefleet-host")
-    assert {item["metadata"]["name"] for item in theirs if item["kind"] != "ConfigMap"} == {
+    harmless = ("ConfigMap", "NetworkPolicy")
+    assert {item["metadata"]["name"] for item in theirs if item["kind"] not in harmless} == {
         "device-plugin"
     }
     for pod in pods_of(theirs):
@@ -181,7 +186,67 @@ def test_only_the_clouds_broker_is_open(manifests):
         for item in of_kind(items, "Service")
         if item["spec"]["type"] != "ClusterIP"
     }
-    assert opened == {("cloud-1", "broker"): [{"port": 1883, "nodePort": 31883}]}
+    assert opened == {("cloud-1", "broker"): [{"port": 8883, "nodePort": 31883}]}
+
+
+def flows(items, name, way):
+    """Those of a service's policy: who is at the other end, and the ports."""
+    (policy,) = [
+        item for item in of_kind(items, "NetworkPolicy") if item["metadata"]["name"] == name
+    ]
+    assert policy["spec"]["policyTypes"] == ["Ingress", "Egress"]
+    ends = {"ingress": "from", "egress": "to"}
+    return {
+        (end_of(rule.get(ends[way], [{}])[0]), *(port["port"] for port in rule["ports"]))
+        for rule in policy["spec"].get(way, [])
+    }
+
+
+def end_of(peer):
+    if "ipBlock" in peer:
+        return peer["ipBlock"]["cidr"]
+    labels = peer.get("podSelector", {}).get("matchLabels", {})
+    return labels.get("app.kubernetes.io/name") or labels.get("k8s-app") or "anywhere"
+
+
+def test_every_flow_is_named(manifests):
+    found = {
+        (host, item["metadata"]["name"]): (
+            flows(items, item["metadata"]["name"], "ingress"),
+            flows(items, item["metadata"]["name"], "egress"),
+        )
+        for host, items in manifests.items()
+        if host in ("cloud-1", "jetson-2")
+        for item in items
+        if "template" in item.get("spec", {})
+    }
+    dns, credentials = ("kube-dns", 53, 53), ("169.254.169.254/32", 80)
+    s3 = {dns, ("anywhere", 443), credentials}
+    detectors = {("detector-yard", 1883), ("detector-gate", 1883)}
+    asked = {("broker", 1883), ("forwarder", 8080)}
+    assert found == {
+        ("cloud-1", "broker"): ({("anywhere", 8883), ("processor", 8883)}, set()),
+        ("cloud-1", "processor"): (set(), {("broker", 8883), *s3}),
+        ("cloud-1", "gallery"): (set(), s3),
+        ("jetson-2", "broker"): ({("forwarder", 1883), ("logger", 1883), *detectors}, set()),
+        ("jetson-2", "forwarder"): (
+            {("detector-yard", 8080), ("detector-gate", 8080)},
+            {("broker", 1883), dns, ("anywhere", 31883)},
+        ),
+        ("jetson-2", "logger"): (set(), {("broker", 1883)}),
+        ("jetson-2", "detector-yard"): (set(), {*asked, ("192.0.2.50/32", 554)}),
+        ("jetson-2", "detector-gate"): (set(), {*asked, ("192.0.2.51/32", 554)}),
+    }
+
+
+def test_what_is_not_named_does_not_pass(manifests):
+    for items in manifests.values():
+        for namespace in of_kind(items, "Namespace"):
+            name = namespace["metadata"]["name"]
+            policies = of_kind(in_namespace(items, name), "NetworkPolicy")
+            assert {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]} in [
+                policy["spec"] for policy in policies
+            ]
 
 
 def test_only_what_opens_a_device_is_given_one(manifests):
@@ -219,14 +284,41 @@ def test_only_the_detectors_keep_state(manifests):
             claim = item["spec"]["volumeClaimTemplates"][0]["spec"]
             assert claim["storageClassName"] == "local-path"
         for item in of_kind(items, "Deployment"):
-            volumes = item["spec"]["template"]["spec"]["volumes"]
-            assert not any("persistentVolumeClaim" in volume for volume in volumes)
+            claims = [
+                volume["persistentVolumeClaim"]
+                for volume in item["spec"]["template"]["spec"]["volumes"]
+                if "persistentVolumeClaim" in volume
+            ]
+            assert all(claim["readOnly"] for claim in claims)
 
 
 def test_a_model_is_read_from_a_volume_of_its_folder(manifests):
-    (volume,) = of_kind(manifests["jetson-3"], "PersistentVolume")
-    assert volume["spec"]["local"]["path"].endswith("/models")
-    assert not of_kind(manifests["jetson-1"], "PersistentVolume")
+    assert "models" in folders(manifests["jetson-3"])
+    assert "models" not in folders(manifests["jetson-1"])
+
+
+def folders(items):
+    """The last part of the path of each folder of the host that is read."""
+    return [
+        item["spec"]["local"]["path"].rpartition("/")[2]
+        for item in of_kind(items, "PersistentVolume")
+    ]
+
+
+def test_a_key_is_seen_by_its_own_service_alone(manifests):
+    seen = {
+        (host, item["metadata"]["labels"]["app.kubernetes.io/name"]): item["spec"]["local"]["path"]
+        for host, items in manifests.items()
+        for item in of_kind(items, "PersistentVolume")
+        if "/pki/" in item["spec"]["local"]["path"]
+    }
+    assert {who: path.rpartition("/")[2] for who, path in seen.items()} == {
+        ("cloud-1", "broker"): "broker",
+        ("cloud-1", "processor"): "processor",
+        ("jetson-1", "forwarder"): "forwarder",
+        ("jetson-2", "forwarder"): "forwarder",
+        ("jetson-3", "forwarder"): "forwarder",
+    }
 
 
 def test_secrets_are_in_secrets(every):
@@ -238,6 +330,7 @@ def test_secrets_are_in_secrets(every):
     decoded = [base64.b64decode(value) for value in values]
     assert b"rtsp://192.0.2.50/stream1" in decoded
     assert b"quite secret" in decoded
+    assert b"quite secret too" not in decoded  # the controller's alone
 
 
 def test_pods_name_the_configuration_that_is_there(manifests):

@@ -9,7 +9,7 @@ from prometheus_client import Counter
 
 from facefleet import telemetry
 from facefleet.mqtt import Connection, Will
-from facefleet.names import HELLO, LINK_DOWN, LINK_UP, status_topic
+from facefleet.names import HELLO, LINK_DOWN, LINK_UP, can_be_sent, status_topic
 from facefleet.settings import ForwarderSettings
 from facefleet.telemetry import Health
 
@@ -64,6 +64,7 @@ async def _relay(settings: ForwarderSettings, health: Health) -> None:
         on_up=up_the_cloud,
         on_down=lambda sentence: health.set("cloud broker", sentence),
         will=Will(status_topic(device), LINK_DOWN),
+        tls=settings.tls,
     )
     relaying = {asyncio.create_task(edge.run()), asyncio.create_task(cloud.run())}
     try:
@@ -80,5 +81,6 @@ async def _relay(settings: ForwarderSettings, health: Health) -> None:
 def _pass(
     there: Connection, topic: str, payload: bytes, qos: int, *, retain: bool, to: str
 ) -> None:
-    passed = there.publish(topic, payload, qos, retain)
+    # What would end the connection there would do so again whenever it is sent.
+    passed = can_be_sent(topic) and there.publish(topic, payload, qos, retain)
     (PASSED if passed else DROPPED).labels(to).inc()

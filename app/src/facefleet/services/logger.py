@@ -34,7 +34,7 @@ def _line(topic: str, payload: bytes, retain: bool) -> None:
     if kind == "faces":
         name = FaceName.parse(topic)
         if name is None:
-            log.warning("a face with a malformed topic", topic=topic, bytes=len(payload))
+            log.warning("a face with a malformed topic", topic=topic[:200], bytes=len(payload))
         else:
             log.info(
                 "face", device=name.device, camera=name.camera, seq=name.seq, bytes=len(payload)
@@ -48,4 +48,4 @@ def _line(topic: str, payload: bytes, retain: bool) -> None:
             refused=len(receipt.refused),
         )
     else:
-        log.info("message", topic=topic, payload=payload[:500].decode(errors="replace"))
+        log.info("message", topic=topic[:200], payload=payload[:500].decode(errors="replace"))

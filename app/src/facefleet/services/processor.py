@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import os
 import socket
+import sys
 import time
 from collections import OrderedDict
 from concurrent.futures import Future
@@ -19,11 +20,13 @@ from facefleet.names import FACES, HELLO, FaceName, Receipt, content_tag, receip
 from facefleet.settings import ProcessorSettings
 from facefleet.store import Store
 from facefleet.telemetry import Health, log
+from facefleet.vision import jpeg
 
 FLUSH = 0.015  # seconds that a receipt waits for company
 FLUSH_SIZE = 100
 REMEMBERED = 8192  # faces known to be stored, so that a re-send costs no PUT
 OVERHEAD = 1024  # bytes that a message costs beside its payload, roughly
+LARGEST = 7680 * 4320  # pixels: an 8K camera's whole frame; whoever looks at it must decode it
 HELD_BYTES = 64 << 20  # held in memory at most; what is beyond is dropped, and sent again
 DRAIN = 4.0  # seconds to finish what is under way at SIGTERM
 READY_KEY = "quarantine/ready"  # written once, to learn whether the bucket can be written
@@ -65,6 +68,7 @@ class _Processor:
             on_message=self._on_message,
             on_up=self._on_up,
             on_down=lambda sentence: health.set("broker", sentence),
+            tls=settings.tls,
         )
         self._finished: SimpleQueue[_Job] = SimpleQueue()
         self._under_way: set[str] = set()  # topics
@@ -107,10 +111,10 @@ class _Processor:
             REPEATED.inc()
             self._done.move_to_end(topic)
             self._receipt(name).stored.append((name.seq, name.tag))
-        elif self._held + len(payload) + OVERHEAD > HELD_BYTES:
+        elif self._held + _cost(topic, payload) > HELD_BYTES:
             DROPPED.inc()
         else:
-            self._take(self._job(topic, payload))
+            self._take(judge(topic, payload, self._max_bytes))
         if not self._flushing:
             self._flush_soon()
 
@@ -119,36 +123,6 @@ class _Processor:
         self._under_way.add(job.topic)
         job.put = self._store.create(job.key, job.payload, job.attributes)
         job.put.add_done_callback(lambda _: self._finished.put(job))
-
-    def _job(self, topic: str, payload: bytes) -> "_Job":
-        name = FaceName.parse(topic)
-        if name is not None and content_tag(payload) != name.tag:
-            # Damaged on its way, or somebody else's: the one that the tag names is still to come,
-            # so there is no receipt for this.
-            name, fault = None, "the payload is not the one that the topic's tag names"
-        else:
-            fault = self._fault(name, payload)
-        if fault is None:
-            return _Job(topic, payload, name, None, topic, {"Content-Type": "image/jpeg"})
-        digest = hashlib.sha256(topic.encode() + b"\0" + payload).hexdigest()
-        place = f"{name.device}/{name.camera}" if name else "unknown"
-        attributes = {
-            "Content-Type": "application/octet-stream",
-            "reason": fault,
-            "topic": quote(topic)[:1024],
-        }
-        key = f"quarantine/{place}/{digest[:32]}"
-        return _Job(topic, payload, name, fault, key, attributes)
-
-    def _fault(self, name: FaceName | None, payload: bytes) -> str | None:
-        """Why a message is not a face that can be stored under its topic, or None."""
-        if name is None:
-            return "the topic is not a face's name"
-        if len(payload) > self._max_bytes:
-            return f"{len(payload)} bytes are more than the {self._max_bytes} allowed"
-        if not (payload.startswith(b"\xff\xd8\xff") and payload.endswith(b"\xff\xd9")):
-            return "the payload is not a whole JPEG"
-        return None
 
     def _flush_soon(self) -> None:
         self._flushing = True
@@ -172,7 +146,7 @@ class _Processor:
         refusal = job.put.exception()
         if refusal is not None:
             REFUSED.inc()
-            log.error("the bucket refuses this object", topic=job.topic, reason=str(refusal))
+            log.error("the bucket refuses this object", topic=job.topic[:200], reason=str(refusal))
         elif job.fault is not None:
             QUARANTINED.inc()
             log.warning(
@@ -225,5 +199,45 @@ class _Job:
 
     @property
     def size(self) -> int:
-        """Bytes of memory, roughly."""
-        return len(self.payload) + OVERHEAD
+        return _cost(self.topic, self.payload)
+
+
+def _cost(topic: str, payload: bytes) -> int:
+    """Bytes of memory, roughly. No face's topic is long, but anybody's may be."""
+    return len(payload) + max(OVERHEAD, sys.getsizeof(topic))
+
+
+def judge(topic: str, payload: bytes, max_bytes: int) -> _Job:
+    """Where a message goes: under its topic where it is a face, or else into quarantine."""
+    name = FaceName.parse(topic)
+    if name is not None and content_tag(payload) != name.tag:
+        # Damaged on its way, or somebody else's: the one that the tag names is still to come,
+        # so there is no receipt for this.
+        name, fault = None, "the payload is not the one that the topic's tag names"
+    else:
+        fault = _fault(name, payload, max_bytes)
+    if fault is None:
+        return _Job(topic, payload, name, None, topic, {"Content-Type": "image/jpeg"})
+    digest = hashlib.sha256(topic.encode() + b"\0" + payload).hexdigest()
+    place = f"{name.device}/{name.camera}" if name else "unknown"
+    attributes = {
+        "Content-Type": "application/octet-stream",
+        "reason": fault,
+        "topic": quote(topic)[:1024],
+    }
+    key = f"quarantine/{place}/{digest[:32]}"
+    return _Job(topic, payload, name, fault, key, attributes)
+
+
+def _fault(name: FaceName | None, payload: bytes, max_bytes: int) -> str | None:
+    """Why a message is not a face that can be stored under its topic, or None."""
+    if name is None:
+        return "the topic is not a face's name"
+    if len(payload) > max_bytes:
+        return f"{len(payload)} bytes are more than the {max_bytes} allowed"
+    size = jpeg.size(payload)
+    if size is None:
+        return "the payload is not a whole JPEG"
+    if size[0] * size[1] > LARGEST:
+        return f"{size[0]} x {size[1]} pixels are more than a camera's"
+    return None

@@ -1,9 +1,9 @@
 """The proof of delivery: each camera's outbox held against a listing of the bucket.
 
 A camera balances when captured = stored + quarantined + pending + evicted + dead + dropped, when
-every face that was confirmed is in the bucket, and when the bucket has no face of the camera that
-its outbox does not know. Both sides are read in the order of their keys, so that neither is ever
-held in memory.
+every face that was confirmed is in the bucket or was erased (`facefleet erase` leaves a record of
+that there), and when the bucket has no face of the camera that its outbox does not know. Both sides
+are read in the order of their keys, so that neither is ever held in memory.
 """
 
 import json
@@ -16,10 +16,11 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from facefleet.delivery.ledger import Ledger
 from facefleet.delivery.outbox import LEDGER_DAYS, Counts, State
-from facefleet.errors import FacefleetError
+from facefleet.errors import FacefleetError, printable
 from facefleet.names import FaceName, camera_prefix
 from facefleet.settings import AuditSettings
 from facefleet.store import s3_client
+from facefleet.tools.erasures import RECORDS, Erasure, erased
 from facefleet.tools.tables import table
 
 LISTED = 1000  # keys of each kind that are remembered; all are counted
@@ -51,6 +52,7 @@ class Account:
     epoch: str
     counts: Counts
     in_bucket: int = 0  # of those that were confirmed
+    erased: int = 0  # of those, by a record in the bucket
     missing: _Keys = field(default_factory=_Keys)  # confirmed, and not in the bucket
     unexpected: _Keys = field(default_factory=_Keys)  # in the bucket, and unknown to the outbox
     other_epochs: dict[str, int] = field(default_factory=dict)  # objects of outboxes not here
@@ -86,11 +88,14 @@ def _audit(client, bucket: str, ledger: Ledger, known: set[str], other_epochs: b
     since = datetime.now(UTC) - timedelta(days=LEDGER_DAYS - 1)
     # First the ledger, then the bucket: what was confirmed by then must be listed.
     account = Account(f"{ledger.device}/{ledger.camera}", ledger.epoch, ledger.snapshot(since))
+    found = map(Erasure.parse, _list(client, bucket, RECORDS))
+    erasures = [one for one in found if one is not None]
     rows = ledger.rows()
     row = next(rows, None)
-    for key in _list(client, bucket, camera_prefix(ledger.device, ledger.camera), since):
+    prefix = camera_prefix(ledger.device, ledger.camera)
+    for key in _list(client, bucket, prefix, f"{prefix}{since:%Y/%m/%d/%H%M%S.%f}"):
         while row is not None and str(row[0]) < key:
-            _absent(account, row)
+            _absent(account, row, erasures)
             row = next(rows, None)
         if row is not None and str(row[0]) == key:
             account.in_bucket += row[1] is State.STORED
@@ -98,14 +103,16 @@ def _audit(client, bucket: str, ledger: Ledger, known: set[str], other_epochs: b
         else:
             _unknown(account, ledger, key, known, other_epochs)
     while row is not None:
-        _absent(account, row)
+        _absent(account, row, erasures)
         row = next(rows, None)
     return account
 
 
-def _absent(account: Account, row: tuple[FaceName, State]) -> None:
+def _absent(account: Account, row: tuple[FaceName, State], erasures: list[Erasure]) -> None:
     name, state = row
-    if state is State.STORED:
+    if state is State.STORED and erased(name, erasures):
+        account.erased += 1
+    elif state is State.STORED:
         account.missing.add(str(name))
 
 
@@ -121,10 +128,10 @@ def _unknown(
         account.unexpected.add(key)  # else it was captured since, or evicted on its way
 
 
-def _list(client, bucket: str, prefix: str, since: datetime) -> Iterator[str]:
-    """Keys under `prefix` captured since then, ascending, a page in memory at a time."""
+def _list(client, bucket: str, prefix: str, after: str = "") -> Iterator[str]:
+    """Keys under `prefix` that sort after `after`, ascending, a page in memory at a time."""
     pages = client.get_paginator("list_objects_v2").paginate(
-        Bucket=bucket, Prefix=prefix, StartAfter=f"{prefix}{since:%Y/%m/%d/%H%M%S.%f}"
+        Bucket=bucket, Prefix=prefix, StartAfter=after
     )
     try:
         for page in pages:
@@ -140,13 +147,14 @@ def _plain(account: Account) -> dict:
 
 def _text(accounts: list[Account]) -> str:
     columns = ("captured", "stored", "pending", "evicted", "quarantined", "dead", "dropped")
-    head = ("camera", "epoch", *columns, "in bucket", "missing", "unexpected", "")
+    head = ("camera", "epoch", *columns, "in bucket", "erased", "missing", "unexpected", "")
     rows = [
         (
             a.camera,
             a.epoch,
             *(getattr(a.counts, column) for column in columns),
             a.in_bucket,
+            a.erased,
             a.missing.count,
             a.unexpected.count,
             "balanced" if a.balanced else "NOT BALANCED",
@@ -161,7 +169,7 @@ def _remarks(account: Account) -> Iterator[str]:
         yield f"{account.camera}: the outbox's own counts do not add up"
     for word, found in (("missing", account.missing), ("unexpected", account.unexpected)):
         for key in found.keys[:SHOWN]:
-            yield f"{word}  {key}"
+            yield f"{word}  {printable(key)}"
         if found.count > SHOWN:
             yield f"{word}  ... and {found.count - SHOWN:,} more: --json names {LISTED:,}"
     for epoch, objects in account.other_epochs.items():

@@ -4,13 +4,14 @@ import asyncio
 import contextlib
 import json
 
-from facefleet.errors import FacefleetError
+from facefleet.errors import FacefleetError, printable
 from facefleet.mqtt import Connection
-from facefleet.names import LINK_DOWN
+from facefleet.names import LINK_DOWN, is_label
 from facefleet.settings import StatusSettings
 from facefleet.tools.tables import table
 
 SETTLE = 1.0  # seconds for the retained messages to come in, where no camera is expected
+MOST = 10**18  # of anything that is counted, and of seconds
 COLUMNS = ("captured", "stored", "pending", "evicted", "dead")
 
 
@@ -48,9 +49,11 @@ async def _collect(settings: StatusSettings, expected: set[str], seconds: float)
 
     def on_message(topic: str, payload: bytes, _retain: bool) -> None:
         device, _, camera = topic.removeprefix("status/").partition("/")
+        if not is_label(device):
+            return
         if not camera:
             (cut.add if payload == LINK_DOWN else cut.discard)(device)
-        elif "/" not in camera and (row := _row(payload)):
+        elif is_label(camera) and (row := _row(payload)):
             found[f"{device}/{camera}"] = row
         if expected and all(name in found and _delivers(found[name]) for name in expected):
             complete.set()
@@ -65,6 +68,7 @@ async def _collect(settings: StatusSettings, expected: set[str], seconds: float)
         subscriptions=[("status/#", 0)],
         on_message=on_message,
         on_down=on_down,
+        tls=settings.tls,
     )
     running = asyncio.create_task(connection.run())
     with contextlib.suppress(TimeoutError):
@@ -88,12 +92,19 @@ def _row(payload: bytes) -> dict | None:
         whole = (
             row["state"] == "online"
             and isinstance(row["camera"], str)
-            and all(type(row[count]) is int for count in COLUMNS)
-            and all(isinstance(row[delay], float | int | None) for delay in ("p50", "p99"))
+            and all(type(row[count]) is int and 0 <= row[count] < MOST for count in COLUMNS)
+            and all(_is_delay(row[delay]) for delay in ("p50", "p99"))
         )
     except (ValueError, TypeError, KeyError, RecursionError):
         return None
-    return row if whole else None
+    if not whole:
+        return None
+    said = {name: row[name] for name in ("state", *COLUMNS, "p50", "p99")}
+    return {**said, "camera": printable(row["camera"][:200])}
+
+
+def _is_delay(value: object) -> bool:
+    return value is None or (isinstance(value, float | int) and 0 <= value < MOST)
 
 
 def _rows(found: dict[str, dict]) -> list[tuple]:

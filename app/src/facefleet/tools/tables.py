@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+from facefleet.errors import printable
+
 
 def table(rows: Sequence[Sequence[object]]) -> str:
     """The first row is the head. Numbers stand to the right; of None, a dash."""
@@ -23,4 +25,6 @@ def table(rows: Sequence[Sequence[object]]) -> str:
 def _text(cell: object) -> str:
     if cell is None:
         return "-"
-    return f"{cell:,}" if isinstance(cell, int) else str(cell)
+    if isinstance(cell, int):
+        return f"{cell:,}"
+    return printable(str(cell))

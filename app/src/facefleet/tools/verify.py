@@ -1,8 +1,11 @@
 """A probe face through every hop of one device; the hop that it does not pass is named."""
 
 import asyncio
+import json
 import secrets
 import time
+import urllib.error
+import urllib.request
 from datetime import UTC, datetime
 
 import cv2
@@ -16,6 +19,7 @@ from facefleet.vision.detectors import Detection
 from facefleet.vision.faces import encode_face
 
 CAMERA = "probe"
+DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 AGAIN = 2.0  # seconds: the probe has no outbox, so it is sent until it has passed
 
 
@@ -43,60 +47,26 @@ class _Probe:
         )
         receipts = receipts_topic(settings.device, CAMERA)
         faces = camera_prefix(settings.device, CAMERA) + "#"
-        self._seen = {hop: asyncio.Event() for hop in ("edge", "cloud", "receipt", "back")}
-        self._edge = Connection(
-            settings.edge_broker,
+        self._heard, self._confirmed = asyncio.Event(), asyncio.Event()
+        self._broker = Connection(
+            settings.broker,
             "",
             subscriptions=[(faces, 0), (receipts, 0)],
-            on_message=lambda topic, payload, _: self._hear(topic, payload, "edge", "back"),
-        )
-        self._cloud = Connection(
-            settings.cloud_broker,
-            "",
-            subscriptions=[(faces, 0), (receipts, 0)],
-            on_message=lambda topic, payload, _: self._hear(topic, payload, "cloud", "receipt"),
+            on_message=self._hear,
         )
 
-    def _hear(self, topic: str, payload: bytes, face: str, receipt: str) -> None:
+    def _hear(self, topic: str, payload: bytes, _retain: bool) -> None:
         if topic == str(self._name):
-            self._seen[face].set()
+            self._heard.set()
         elif (found := Receipt.decode(payload)) and found.epoch == self._name.epoch:
-            self._seen[receipt].set()
+            self._confirmed.set()
 
     async def run(self, timeout: float) -> None:
-        device = self._settings.device
-        edge, cloud = self._settings.edge_broker, self._settings.cloud_broker
-        hops = [
-            ("edge", "the device's broker", f"nothing answers at {edge}: is the broker running?"),
-            (
-                "cloud",
-                "the forwarder",
-                f"it was on {edge} and did not come to {cloud}: is the forwarder of {device} "
-                "ready, and the cloud's broker within its reach?",
-            ),
-            (
-                "receipt",
-                "the processor",
-                f"it was on {cloud} and no receipt came: is the processor ready?",
-            ),
-            ("back", "the way back", f"its receipt did not come back to {edge}"),
-        ]
-        tasks = [
-            asyncio.create_task(work)
-            for work in (self._edge.run(), self._cloud.run(), self._repeat())
-        ]
-        started = time.monotonic()
+        tasks = [asyncio.create_task(work) for work in (self._broker.run(), self._repeat())]
         try:
-            for hop, name, sentence in hops:
-                try:
-                    await asyncio.wait_for(
-                        self._seen[hop].wait(), max(0.1, timeout - (time.monotonic() - started))
-                    )
-                except TimeoutError:
-                    raise VerifyError(
-                        f"the probe face of {device} did not pass {name}: {sentence}"
-                    ) from None
-                print(f"{device}: passed {name} after {time.monotonic() - started:.2f} s")
+            started = time.monotonic()
+            await self._passes("the device's broker", self._heard, started, timeout)
+            await self._passes("forwarder and processor", self._confirmed, started, timeout)
             if self._settings.bucket is not None:
                 self._look_into_the_bucket()
         finally:
@@ -104,9 +74,34 @@ class _Probe:
                 task.cancel()
             await asyncio.wait(tasks)
 
+    async def _passes(self, hop: str, seen: asyncio.Event, started: float, timeout: float) -> None:
+        device = self._settings.device
+        left = max(0.1, started + timeout - time.monotonic())
+        try:
+            await asyncio.wait_for(seen.wait(), left)
+        except TimeoutError:
+            why = await asyncio.to_thread(self._why)
+            raise VerifyError(f"the probe face of {device} did not pass {why}") from None
+        print(f"{device}: passed {hop} after {time.monotonic() - started:.2f} s")
+
+    def _why(self) -> str:
+        """The first hop that is not passed. No right at the cloud's broker is needed for it."""
+        if not self._heard.is_set():
+            broker = self._settings.broker
+            return f"the device's broker: nothing answers at {broker}: is the broker running?"
+        forwarder = f"http://{self._settings.forwarder}/readyz"
+        try:
+            DIRECT.open(forwarder, timeout=5).close()
+        except urllib.error.HTTPError as error:
+            unmet = json.load(error)["unmet"]
+            return "the forwarder: " + "; ".join(f"{what}: {why}" for what, why in unmet.items())
+        except OSError as error:
+            return f"the forwarder: nothing answers at {forwarder} ({error}): is it running?"
+        return "the processor: the forwarder is ready, and no receipt came: is the processor ready?"
+
     async def _repeat(self) -> None:
         while True:
-            if not self._edge.publish(str(self._name), self._jpeg):
+            if not self._broker.publish(str(self._name), self._jpeg):
                 await asyncio.sleep(0.05)  # not connected yet
             else:
                 await asyncio.sleep(AGAIN)

@@ -1,6 +1,5 @@
 """A face as a JPEG that says by its EXIF where and when it was taken."""
 
-import io
 import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,14 +11,15 @@ from PIL.ExifTags import IFD, Base
 
 from facefleet.vision.detectors import Detection
 from facefleet.vision.errors import VisionError
+from facefleet.vision.jpeg import APP1, segments, size
 
 _MAKE = "facefleet"
 _MARGIN = 0.2  # of the box, on each side
 _QUALITY = 90
 _TIME = "%Y:%m:%d %H:%M:%S"
 _ASCII = b"ASCII\0\0\0"  # the character code that EXIF wants before a user comment
+_EXIF = b"Exif\0\0"
 _START_OF_IMAGE = b"\xff\xd8"
-_APP1 = b"\xff\xe1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,34 +55,42 @@ def encode_face(
     gray = cv2.cvtColor(crop, cv2.COLOR_BGR2GRAY)
     _, encoded = cv2.imencode(".jpg", gray, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
     exif = _exif(detection, device, camera, captured.astimezone(UTC), detector)
-    segment = _APP1 + (len(exif) + 2).to_bytes(2, "big") + exif
+    segment = bytes((0xFF, APP1)) + (len(exif) + 2).to_bytes(2, "big") + exif
     # Pillow would have to encode the picture again to write its EXIF.
     return _START_OF_IMAGE + segment + encoded.tobytes()[len(_START_OF_IMAGE) :]
 
 
 def read_face(jpeg: bytes) -> FaceInfo:
     """What the EXIF of `jpeg` says. Raises VisionError where it is not a JPEG."""
+    if size(jpeg) is None:
+        raise VisionError("This is not a JPEG.")
+    found = (content for marker, content in segments(jpeg) if marker == APP1)
+    written = next((content for content in found if content.startswith(_EXIF)), b"")
     try:
-        image = Image.open(io.BytesIO(jpeg), formats=["JPEG"])
-    except (OSError, SyntaxError, ValueError) as error:
-        raise VisionError("This is not a JPEG.") from error
-    try:
-        exif = image.getexif()
+        exif = Image.Exif()
+        exif.load(written)
         if exif.get(Base.Make) != _MAKE:
             return FaceInfo()
         details = exif.get_ifd(IFD.Exif)
         captured = f"{details[Base.DateTimeOriginal]}.{details[Base.SubsecTimeOriginal]}"
         comment = json.loads(details[Base.UserComment].removeprefix(_ASCII))
+        x, y, width, height = map(int, comment["box"])
         return FaceInfo(
-            device=exif[Base.HostComputer],
-            camera=exif[Base.Model],
+            device=_text(exif[Base.HostComputer]),
+            camera=_text(exif[Base.Model]),
             captured=datetime.strptime(captured, f"{_TIME}.%f").replace(tzinfo=UTC),
-            box=tuple(comment["box"]),
-            score=comment["score"],
-            detector=exif[Base.Software],
+            box=(x, y, width, height),
+            score=float(comment["score"]),
+            detector=_text(exif[Base.Software]),
         )
     except Exception:  # Anybody's EXIF may break the parser in any way, and then says nothing.
         return FaceInfo()
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} is not a text")
+    return value
 
 
 def _exif(

@@ -1,6 +1,7 @@
 """The gallery: the page a person opens to see the faces in the bucket."""
 
 import socket
+import warnings
 
 import uvicorn
 
@@ -10,6 +11,7 @@ from facefleet.services.gallery import bucket
 from facefleet.services.gallery.app import build
 from facefleet.services.gallery.listing import Listing
 from facefleet.services.gallery.live import Live
+from facefleet.services.gallery.login import Login
 from facefleet.settings import GallerySettings
 
 _HEADERS = [
@@ -26,14 +28,18 @@ _HEADERS = [
 
 def run(settings: GallerySettings) -> None:
     """Serve the page until SIGTERM. Raises FacefleetError where the port is taken."""
+    warnings.filterwarnings("ignore", module="PIL")  # each tells of a broken EXIF, and is kept
     listener = _listen(settings.http)
     faces = bucket.Bucket(bucket.connect(), settings.bucket)
     listing = Listing(faces)
     health = telemetry.Health("bucket")
     live = Live(listing, health)
+    pages = build(faces, listing, live, health)
+    if settings.password:
+        pages = Login(pages, settings.password.get_secret_value())
     server = _Server(
         uvicorn.Config(
-            build(faces, listing, live, health),
+            pages,
             log_config=None,
             access_log=False,
             server_header=False,

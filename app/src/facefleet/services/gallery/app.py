@@ -83,7 +83,7 @@ def build(bucket: Bucket, listing: Listing, live: Live, health: telemetry.Health
         return Response(
             _read(request),
             media_type="image/jpeg",
-            headers={"Cache-Control": "private, max-age=31536000, immutable"},
+            headers={"Cache-Control": "private, max-age=3600, immutable"},
         )
 
     def _name(request: Request) -> FaceName:

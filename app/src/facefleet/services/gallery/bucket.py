@@ -12,6 +12,8 @@ from facefleet.store import s3_client
 
 PAGE = 250
 """Keys in one answer: a few screens of faces. An answer takes as long as it has keys."""
+LARGEST = 16 << 20
+"""Bytes of an object that are read into memory: no face comes near it."""
 
 
 def connect() -> Any:
@@ -58,7 +60,7 @@ class Bucket:
         """An object's content, or None where there is no such object."""
         with self._told():
             try:
-                return self._client.get_object(Bucket=self.name, Key=key)["Body"].read()
+                found = self._client.get_object(Bucket=self.name, Key=key)
             except self._client.exceptions.NoSuchKey:
                 return None
             except ClientError as error:
@@ -66,6 +68,10 @@ class Bucket:
                 if error.response["Error"]["Code"] != "AccessDenied" or self._lists(key):
                     raise
                 return None
+            with found["Body"] as body:
+                if found["ContentLength"] <= LARGEST:
+                    return body.read()
+        raise BucketError(f"The object {key} has {found['ContentLength']} bytes: it is no face.")
 
     def _lists(self, key: str) -> bool:
         return key in self.page(key, limit=1).keys

@@ -1,0 +1,245 @@
+"""Erase a device's or a day's faces from the bucket: every version of every object, for good.
+
+What is deleted is not listed again, so that a run that was interrupted is gone on with by the next.
+"""
+
+import re
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+from urllib.parse import unquote
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from facefleet.errors import FacefleetError
+from facefleet.names import FaceName
+from facefleet.settings import EraseSettings
+from facefleet.store import s3_client
+from facefleet.tools.erasures import Scope
+from facefleet.tools.tables import table
+
+BATCH = 1000  # versions in one request, as S3 has it
+LOOKS = 16  # objects in quarantine that are asked at a time what they are
+
+NOTE = """\
+What a device still holds comes after this: faces that wait in its outbox, and dead letters.
+Wait until `facefleet status` shows none pending, see to `facefleet outbox list`, and run this
+again."""
+
+
+class Version(NamedTuple):
+    """A version of an object, or a delete marker."""
+
+    key: str
+    id: str
+    size: int
+    modified: datetime
+    marker: bool
+
+
+@dataclass
+class Found:
+    """What there is of one kind."""
+
+    objects: int = 0
+    versions: int = 0  # beside the objects: former ones, and delete markers
+    size: int = 0  # bytes
+    first: str | None = None
+    last: str | None = None
+
+    def add(self, version: Version) -> None:
+        if version.key == self.last:
+            self.versions += 1
+        else:
+            self.objects += 1
+        self.size += version.size
+        self.first = self.first or version.key
+        self.last = version.key
+
+
+def erase(settings: EraseSettings, scope: Scope, *, really: bool) -> None:
+    """Print what there is of the scope; `really`: and delete it. Raises FacefleetError."""
+    with _told(settings.bucket):
+        _Eraser(s3_client(), settings.bucket, scope).run(really)
+
+
+class _Eraser:
+    def __init__(self, client: Any, bucket: str, scope: Scope) -> None:
+        self._client, self._bucket, self._scope = client, bucket, scope
+        self._nobodys = 0  # objects in quarantine that name no device
+
+    def run(self, really: bool) -> None:
+        faces = self._faces()
+        quarantine, set_aside = self._quarantine()
+        print(f"{self._bucket}: {self._scope}")
+        print(_table(faces=faces, quarantine=quarantine))
+        if self._nobodys:
+            print(f"{self._nobodys:,} in quarantine/unknown/ name no device: they are left.")
+        total = sum(found.objects + found.versions for found in (faces, quarantine))
+        if not total:
+            self._explain()
+        elif not really:
+            print("Nothing was deleted: --yes deletes it.")
+        else:
+            self._delete_all(set_aside, total)
+        print(NOTE)
+
+    # -- what there is -------------------------------------------------------------------------
+
+    def _faces(self) -> Found:
+        found = Found()
+        for prefix in self._prefixes():
+            for version in self._versions(prefix):
+                found.add(version)
+        return found
+
+    def _prefixes(self) -> Iterator[str]:
+        """Where the scope's faces lie; a day's lie in a folder of each camera."""
+        device, day = self._scope.device, self._scope.day
+        devices = [f"faces/{device}/"] if device else self._folders("faces/")
+        for prefix in devices:
+            if day is None:
+                yield prefix
+            else:
+                yield from (f"{camera}{day:%Y/%m/%d}/" for camera in self._folders(prefix))
+
+    def _quarantine(self) -> tuple[Found, list[Version]]:
+        """What the processor has put there of the scope: its key and its metadata say so."""
+        device = self._scope.device
+        prefixes = [f"quarantine/{device}/", "quarantine/unknown/"] if device else ["quarantine/"]
+        versions = [one for prefix in dict.fromkeys(prefixes) for one in self._versions(prefix)]
+        pictures = [version for version in versions if not version.marker]
+        with ThreadPoolExecutor(LOOKS) as pool:
+            belongs = list(pool.map(self._belongs, pictures))
+        keys = {one.key for one, does in zip(pictures, belongs, strict=True) if does}
+        chosen, found = [version for version in versions if version.key in keys], Found()
+        for version in chosen:
+            found.add(version)
+        return found, chosen
+
+    def _belongs(self, version: Version) -> bool:
+        place = version.key.split(
+            "/"
+        )  # quarantine/<device>/<camera>/..., or quarantine/unknown/...
+        if len(place) < 3:
+            return False  # the processor's own
+        try:
+            answer = self._client.head_object(
+                Bucket=self._bucket, Key=version.key, VersionId=version.id
+            )
+        except ClientError as error:
+            if error.response["Error"]["Code"] in ("404", "NoSuchKey", "NoSuchVersion"):
+                return False  # it has just expired
+            raise
+        topic = unquote(answer["Metadata"].get("topic", ""))
+        if name := FaceName.parse(topic):
+            return self._scope.covers(name)
+        named = re.match(r"faces/([^/]+)/", topic)
+        device = place[1] if len(place) > 3 else named and named[1]
+        if self._scope.device and device is None:
+            self._nobodys += 1
+        # Nothing says when it was captured: it came then.
+        when = version.modified.astimezone(UTC).date()
+        return self._scope.device in (None, device) and self._scope.day in (None, when)
+
+    def _versions(self, prefix: str) -> Iterator[Version]:
+        """All under a prefix, by key."""
+        pages = self._client.get_paginator("list_object_versions").paginate(
+            Bucket=self._bucket, Prefix=prefix
+        )
+        for page in pages:
+            yield from sorted(_read(page))
+
+    def _folders(self, prefix: str) -> list[str]:
+        pages = self._client.get_paginator("list_object_versions").paginate(
+            Bucket=self._bucket, Prefix=prefix, Delimiter="/"
+        )
+        return [item["Prefix"] for page in pages for item in page.get("CommonPrefixes", ())]
+
+    # -- what is done --------------------------------------------------------------------------
+
+    def _delete_all(self, set_aside: list[Version], total: int) -> None:
+        record = self._scope.record(datetime.now(UTC))
+        self._client.put_object(Bucket=self._bucket, Key=record, Body=b"")
+        done = 0
+        for batch in self._batches(set_aside):
+            self._delete(batch)
+            done += len(batch)
+            if sys.stderr.isatty():
+                print(f"\rdeleted {done:,} of {total:,}", end="", file=sys.stderr, flush=True)
+        if sys.stderr.isatty():
+            print(file=sys.stderr)
+        print(f"Deleted for good: {done:,} (recorded as {record}).")
+        if left := self._faces().objects + self._quarantine()[0].objects:
+            raise FacefleetError(f"{left:,} objects came meanwhile: run this again")
+
+    def _batches(self, set_aside: list[Version]) -> Iterator[list[Version]]:
+        for start in range(0, len(set_aside), BATCH):
+            yield set_aside[start : start + BATCH]
+        for prefix in self._prefixes():
+            # Always the first page: the one before has been deleted.
+            while batch := _read(
+                self._client.list_object_versions(Bucket=self._bucket, Prefix=prefix, MaxKeys=BATCH)
+            ):
+                yield batch
+
+    def _delete(self, batch: list[Version]) -> None:
+        answer = self._client.delete_objects(
+            Bucket=self._bucket,
+            Delete={
+                "Objects": [{"Key": one.key, "VersionId": one.id} for one in batch],
+                "Quiet": True,
+            },
+        )
+        if errors := answer.get("Errors"):
+            first = errors[0]
+            raise FacefleetError(
+                f"{len(errors):,} could not be deleted, {first['Key']} first "
+                f"({first.get('Message') or first['Code']}): see that these credentials may "
+                "s3:DeleteObject and s3:DeleteObjectVersion, and run this again"
+            )
+
+    def _explain(self) -> None:
+        """Raises FacefleetError where the device is one of which the bucket has nothing at all."""
+        device = self._scope.device
+        folders = [*self._folders("faces/"), *self._folders("quarantine/")]
+        known = sorted({folder.split("/")[1] for folder in folders} - {"unknown"})
+        if device and device not in known:
+            raise FacefleetError(
+                f"{self._bucket} has nothing of a device {device}: "
+                f"it has {', '.join(known) or 'none at all'}"
+            )
+        print("There is nothing to delete.")
+
+
+def _read(page: dict) -> list[Version]:
+    return [
+        Version(one["Key"], one["VersionId"], one.get("Size", 0), one["LastModified"], marker)
+        for kind, marker in (("Versions", False), ("DeleteMarkers", True))
+        for one in page.get(kind, ())
+    ]
+
+
+def _table(**kinds: Found) -> str:
+    head = ("", "objects", "former versions", "bytes", "first", "last")
+    rows = [
+        (kind, found.objects, found.versions, found.size, found.first, found.last)
+        for kind, found in kinds.items()
+    ]
+    return table([head, *rows])
+
+
+@contextmanager
+def _told(bucket: str) -> Iterator[None]:
+    try:
+        yield
+    except (BotoCoreError, ClientError) as error:
+        raise FacefleetError(
+            f"the bucket {bucket} does not let itself be erased ({error}): see that it exists, and "
+            "that these credentials may s3:ListBucketVersions, s3:GetObjectVersion, s3:PutObject, "
+            "s3:DeleteObject and s3:DeleteObjectVersion"
+        ) from error

@@ -1,0 +1,275 @@
+"""What is erased from a real S3 is gone in every version, and nothing else is."""
+
+import re
+import urllib.request
+from collections.abc import Iterator
+from datetime import UTC, date, datetime
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+from facefleet.delivery.outbox import Outbox
+from facefleet.names import FaceName
+from facefleet.tools.erasures import Erasure, Scope
+
+from lab.rig import AWS, BUCKET, Rig, s3
+from lab.shell import facefleet, told
+
+MONDAY, TUESDAY = datetime(2026, 3, 2, 23, 59, 59, tzinfo=UTC), datetime(2026, 3, 3, tzinfo=UTC)
+
+
+def key(device: str, at: datetime, seq: int = 1, camera: str = "front") -> str:
+    return str(FaceName(device, camera, at, "0123abcd", seq, "89abcdef"))
+
+
+class Bucket:
+    def __init__(self, endpoint: str) -> None:
+        self.endpoint, self.client = endpoint, s3(endpoint)
+
+    def put(self, *keys: str, topic: str | None = None) -> None:
+        for key in keys:
+            more = {"Metadata": {"topic": quote(topic)}} if topic else {}
+            self.client.put_object(Bucket=BUCKET, Key=key, Body=b"face", **more)
+
+    def delete(self, *keys: str) -> None:
+        """As anybody would: in a bucket with versions it leaves a marker before them."""
+        self.client.delete_objects(
+            Bucket=BUCKET, Delete={"Objects": [{"Key": key} for key in keys], "Quiet": True}
+        )
+
+    def all(self) -> list[str]:
+        """The key of every version and delete marker, but for the records of what was erased."""
+        pages = self.client.get_paginator("list_object_versions").paginate(Bucket=BUCKET)
+        return sorted(
+            item["Key"]
+            for page in pages
+            for kind in ("Versions", "DeleteMarkers")
+            for item in page.get(kind, ())
+            if not item["Key"].startswith("erased/")
+        )
+
+    def records(self) -> list[Erasure]:
+        found = self.client.list_objects_v2(Bucket=BUCKET, Prefix="erased/").get("Contents", ())
+        return [Erasure.parse(item["Key"]) for item in found]
+
+    def erase(self, *options: str):
+        return facefleet("erase", *options, BUCKET=BUCKET, AWS_ENDPOINT_URL=self.endpoint, **AWS)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with Rig(tmp_path_factory.mktemp("s3")) as rig:
+        yield rig.moto()[1]
+
+
+@pytest.fixture
+def plain(server: str) -> Bucket:
+    """A bucket of which nothing else is known."""
+    urllib.request.urlopen(f"{server}/moto-api/reset", data=b"").close()
+    bucket = Bucket(server)
+    bucket.client.create_bucket(Bucket=BUCKET)
+    return bucket
+
+
+@pytest.fixture
+def bucket(plain: Bucket) -> Bucket:
+    """One with versions."""
+    plain.client.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
+    return plain
+
+
+def test_a_dry_run_comes_first_and_deletes_nothing(bucket: Bucket) -> None:
+    mine = [key("edge-1", MONDAY), key("edge-1", TUESDAY, camera="back")]
+    bucket.put(*mine, mine[0], key("edge-2", MONDAY))
+    before = bucket.all()
+    result = bucket.erase("--device", "edge-1")
+    assert result.returncode == 0, result.stderr
+    (row,) = [line.split() for line in result.stdout.splitlines() if line.startswith("faces ")]
+    assert row == ["faces", "2", "1", "12", *sorted(mine)]
+    assert "Nothing was deleted: --yes deletes it." in result.stdout
+    assert "What a device still holds comes after this" in result.stdout
+    assert bucket.all() == before
+    assert not bucket.records()
+
+
+@pytest.mark.parametrize(
+    ("options", "gone"),
+    [
+        (["--device", "edge-1"], {("edge-1", MONDAY), ("edge-1", TUESDAY)}),
+        (["--day", "2026-03-02"], {("edge-1", MONDAY), ("edge-2", MONDAY)}),
+        (["--device", "edge-1", "--day", "2026-03-02"], {("edge-1", MONDAY)}),
+    ],
+)
+def test_a_scope_is_erased_in_all_versions_and_nothing_else(
+    bucket: Bucket, options: list[str], gone: set[tuple[str, datetime]]
+) -> None:
+    places = [(device, at) for device in ("edge-1", "edge-2") for at in (MONDAY, TUESDAY)]
+    left = []
+    for device, at in places:
+        faces = [key(device, at, seq, camera) for seq in (1, 2) for camera in ("front", "probe")]
+        aside = f"quarantine/{device}/front/{at:%d}"
+        nameless = f"quarantine/unknown/{device}-{at:%d}"  # its content is not what its tag says
+        bucket.put(*faces, faces[0])
+        bucket.put(aside, nameless, topic=faces[0])
+        bucket.put(aside, topic=faces[0])
+        bucket.delete(faces[1], aside)
+        if (device, at) not in gone:
+            left += [*faces, faces[0], faces[1], aside, aside, aside, nameless]
+    bucket.put("quarantine/ready", "edge-1/notes")
+    left += ["quarantine/ready", "edge-1/notes"]
+    started = datetime.now(UTC)
+    result = bucket.erase(*options, "--yes")
+    assert result.returncode == 0, result.stderr
+    assert bucket.all() == sorted(left)
+    ((scope, at),) = [(one.scope, one.at) for one in bucket.records()]
+    assert all(scope.covers(FaceName.parse(key(*place))) is (place in gone) for place in places)
+    assert started <= at <= datetime.now(UTC)
+    again = bucket.erase(*options, "--yes")
+    assert bucket.all() == sorted(left)
+    assert (again.returncode, "nothing" in again.stdout + again.stderr) == (
+        1 if options == ["--device", "edge-1"] else 0,
+        True,
+    )
+
+
+def test_what_in_quarantine_says_no_day_is_of_the_day_it_came(bucket: Bucket) -> None:
+    bucket.put("quarantine/unknown/a", topic="faces/edge-1/not-a-face")
+    bucket.put("quarantine/unknown/b", topic="faces/../edge-1")
+    bucket.put("quarantine/edge-1/front/c")
+    today = datetime.now(UTC)
+    assert bucket.erase("--day", "2026-03-02", "--yes").returncode == 0
+    assert len(bucket.all()) == 3
+    assert bucket.erase("--day", f"{today:%Y-%m-%d}", "--device", "edge-1", "--yes").returncode == 0
+    assert bucket.all() == ["quarantine/unknown/b"]
+    said = bucket.erase("--day", f"{today:%Y-%m-%d}").stdout
+    assert re.search(r"^quarantine +1 ", said, re.MULTILINE)
+
+
+def test_what_names_no_device_is_left_and_said(bucket: Bucket) -> None:
+    bucket.put("quarantine/unknown/a", topic="faces//x")
+    bucket.put("quarantine/unknown/b")
+    bucket.put(key("edge-1", MONDAY))
+    result = bucket.erase("--device", "edge-1", "--yes")
+    assert result.returncode == 0, result.stderr
+    assert "2 in quarantine/unknown/ name no device: they are left." in result.stdout
+    assert bucket.all() == ["quarantine/unknown/a", "quarantine/unknown/b"]
+
+
+def test_more_than_a_request_takes(bucket: Bucket) -> None:
+    face = key("edge-1", MONDAY)
+    bucket.put(face, key("edge-2", MONDAY))
+    bucket.delete(*[face] * 999)  # a marker each time
+    bucket.delete(*[face] * 100)
+    result = bucket.erase("--device", "edge-1", "--yes")
+    assert result.returncode == 0, result.stderr
+    assert "Deleted for good: 1,100 (recorded as erased/" in result.stdout
+    assert bucket.all() == [key("edge-2", MONDAY)]
+
+
+def test_a_bucket_without_versions(plain: Bucket) -> None:
+    plain.put(key("edge-1", MONDAY), key("edge-2", MONDAY))
+    assert plain.erase("--device", "edge-1", "--yes").returncode == 0
+    assert plain.all() == [key("edge-2", MONDAY)]
+
+
+def test_the_audit_takes_it_for_erased_and_not_for_missing(bucket: Bucket, tmp_path: Path) -> None:
+    outbox = Outbox(tmp_path / "front.sqlite", "edge-1", "front", 1 << 20)
+    names, _ = outbox.add([(datetime.now(UTC), b"%d" % n) for n in range(5)])
+    outbox.settle([(name.seq, name.tag) for name in names])
+    outbox.close()
+    bucket.put(*map(str, names))
+
+    def audit():
+        return facefleet(
+            "audit", str(outbox.path), BUCKET=BUCKET, AWS_ENDPOINT_URL=bucket.endpoint, **AWS
+        )
+
+    assert audit().returncode == 0
+    assert bucket.erase("--device", "edge-2").returncode == 1
+    bucket.delete(str(names[0]))
+    assert audit().returncode == 1
+    assert bucket.erase("--device", "edge-1", "--yes").returncode == 0
+    found = audit()
+    assert found.returncode == 0, found.stdout
+    head, row = found.stdout.splitlines()[:2]
+    assert "erased" in head
+    assert row.split()[9:13] == ["0", "5", "0", "0"]
+
+    outbox = Outbox(tmp_path / "front.sqlite", "edge-1", "front", 1 << 20)
+    (after,), _ = outbox.add([(datetime.now(UTC), b"after")])
+    outbox.settle([(after.seq, after.tag)])
+    outbox.close()
+    found = audit()
+    assert (found.returncode, f"missing  {after}" in found.stdout) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ([], "say whose faces to erase: by --device, by --day, or by both"),
+        (["--day", "2026-02-31"], "'2026-02-31' is not a day: give one as 2026-02-28"),
+        (["--day", "20260228"], "'20260228' is not a day"),
+        (["--day", "yesterday"], "'yesterday' is not a day"),
+        (["--day", ""], "'' is not a day"),
+        (["--device", ""], "'' is not a device's name"),
+        (["--device", "edge-1/front"], "'edge-1/front' is not a device's name"),
+        (["--device", ".."], "'..' is not a device's name"),
+        (["--device", "edge-3"], f"{BUCKET} has nothing of a device edge-3: it has edge-1, edge-2"),
+    ],
+)
+def test_nonsense_is_refused(bucket: Bucket, options: list[str], sentence: str) -> None:
+    bucket.put(key("edge-1", MONDAY), key("edge-2", MONDAY))
+    result = bucket.erase(*options, "--yes")
+    assert result.returncode == 1
+    (told_,) = told(result)
+    assert told_.startswith(sentence)
+    assert len(bucket.all()) == 2
+    assert not bucket.records()
+
+
+def test_a_bucket_that_is_not_there_gets_a_sentence(plain: Bucket) -> None:
+    plain.client.delete_bucket(Bucket=BUCKET)
+    result = plain.erase("--device", "edge-1")
+    assert result.returncode == 1
+    (sentence,) = told(result)
+    assert sentence.startswith(f"the bucket {BUCKET} does not let itself be erased (")
+
+
+def test_what_may_not_be_deleted_is_said(plain: Bucket) -> None:
+    bucket = plain
+    bucket.client.delete_bucket(Bucket=BUCKET)
+    bucket.client.create_bucket(Bucket=BUCKET, ObjectLockEnabledForBucket=True)
+    bucket.put(key("edge-1", MONDAY))
+    version = bucket.client.list_object_versions(Bucket=BUCKET)["Versions"][0]["VersionId"]
+    bucket.client.put_object_legal_hold(
+        Bucket=BUCKET, Key=key("edge-1", MONDAY), VersionId=version, LegalHold={"Status": "ON"}
+    )
+    result = bucket.erase("--device", "edge-1", "--yes")
+    assert result.returncode == 1, result.stdout
+    (sentence,) = told(result)
+    assert sentence.startswith(f"1 could not be deleted, {key('edge-1', MONDAY)} first (")
+    assert len(bucket.all()) == 1
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "erased/",
+        "erased/2026-03-02T000000.000000Z/edge-1",
+        "erased/2026-03-02T000000.000000Z/edge-1/2026-3-2",
+        "erased/2026-03-02T000000.000000Z/Edge/all.",
+        "erased/2026-03-02/edge-1/all.",
+        "faces/edge-1",
+    ],
+)
+def test_what_is_no_record_erases_nothing(name: str) -> None:
+    found = Erasure.parse(name)
+    assert found is None or found.scope.record(found.at) == name
+    assert name.endswith("Edge/all.") or found is None
+
+
+def test_a_record_is_read_back() -> None:
+    for device in ("edge-1", None):
+        for day in (date(2026, 3, 2), None):
+            scope = Scope(device, day)
+            assert Erasure.parse(scope.record(MONDAY)) == Erasure(scope, MONDAY)
