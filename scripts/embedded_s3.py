@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""moto's S3, which keeps its buckets over a stop: `embedded_s3.py FILE [moto_server's options]`.
+"""moto's S3, whose buckets outlive a stop: `embedded_s3.py FILE [moto_server's options]`.
 
-moto has them in memory. They are written to FILE when SIGTERM comes, and read from it at the start;
-a kill loses them.
+moto has them, and their tags, in memory. They are written to FILE when SIGTERM comes, and read from
+it at the start; a kill loses them.
 """
 
 import os
@@ -18,13 +18,13 @@ from moto.server import main
 def run(file: Path, options: list[str]) -> None:
     backend = s3_backends[DEFAULT_ACCOUNT_ID]["aws"]
     if file.exists():
-        backend.buckets = pickle.loads(file.read_bytes())
+        backend.buckets, backend.tagger = pickle.loads(file.read_bytes())
     try:
         main(options)
     finally:
         new = file.with_suffix(".new")
         with open(new, "wb", opener=lambda path, flags: os.open(path, flags, 0o600)) as out:
-            pickle.dump(backend.buckets, out)
+            pickle.dump((backend.buckets, backend.tagger), out)
         new.replace(file)
 
 

@@ -14,6 +14,8 @@ from pathlib import Path
 import boto3
 import pytest
 import yaml
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 ROOT = Path(__file__).resolve().parents[2]
 ANSIBLE = Path(sys.executable).parent / "ansible-playbook"
@@ -136,9 +138,8 @@ def enforced(aws):
 def fleet(aws, tmp_path_factory):
     """Makes an inventory: `fleet("bucket", {"cloud-1": {...}}, **variables)`."""
     key = tmp_path_factory.mktemp("key") / "key.pub"
-    subprocess.run(
-        ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key.with_suffix("")], check=True
-    )
+    public = Ed25519PrivateKey.generate().public_key()
+    key.write_bytes(public.public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH))
 
     def make(bucket: str, cloud: dict | None = None, **variables) -> Path:
         folder = tmp_path_factory.mktemp(bucket)

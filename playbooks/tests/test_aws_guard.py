@@ -7,11 +7,14 @@ import sys
 from contextlib import contextmanager
 from threading import Thread
 
+import boto3
 import pytest
-from conftest import ROOT, play
+from conftest import REGION, ROOT, play
 
 AWS_YML = "playbooks/aws.yml"
 LOCAL = ROOT / "inventories/local"
+S3_PORT = 31983
+TESTING = {"aws_access_key_id": "testing", "aws_secret_access_key": "testing"}
 SURE = "must not reach the real AWS"
 
 
@@ -61,15 +64,26 @@ def outside(tmp_path):
         )
 
 
-def local(tmp_path, **more):
+@pytest.fixture
+def state(tmp_path):
+    """The folder of what the local inventory starts, which is ended."""
+    yield tmp_path / "state"
+    stop(tmp_path / "state")
+
+
+def stop(state):
+    subprocess.run([sys.executable, ROOT / "scripts/stop.py", state], check=True)
+
+
+def local(state, **more):
     """The local inventory, on ports and in a folder of its own."""
     ports = {
-        "facefleet_s3_port": 31983,
+        "facefleet_s3_port": S3_PORT,
         "facefleet_nodeport": 31984,
         "facefleet_processor_port": 31985,
         "facefleet_gallery_port": 31986,
     }
-    return ["-e", json.dumps({"facefleet_state_dir": str(tmp_path / "state"), **ports, **more})]
+    return ["-e", json.dumps({"facefleet_state_dir": str(state), **ports, **more})]
 
 
 BAD_VARIABLES = {
@@ -95,41 +109,41 @@ BAD_SHELLS = [
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("bad", BAD_VARIABLES)
 @pytest.mark.parametrize("playbook", [AWS_YML, "playbooks/cloud.yml", "playbooks/teardown_aws.yml"])
-def test_an_inventory_without_an_s3_of_its_own_is_refused(tmp_path, outside, playbook, bad):
+def test_an_inventory_without_an_s3_of_its_own_is_refused(state, outside, playbook, bad):
     environment, seen = outside
     variables, sentence = BAD_VARIABLES[bad]
-    ran = play(playbook, LOCAL, *local(tmp_path, **variables), **environment)
+    ran = play(playbook, LOCAL, *local(state, **variables), **environment)
     assert ran.code != 0
     assert sentence in ran.flat
     assert SURE in ran.flat
     assert seen == []
-    assert not (tmp_path / "state").exists()
+    assert not state.exists()
 
 
 @pytest.mark.timeout(300)
-def test_a_shell_that_points_elsewhere_is_refused(tmp_path, outside):
+def test_a_shell_that_points_elsewhere_is_refused(state, outside):
     environment, seen = outside
-    ran = play(AWS_YML, LOCAL, *local(tmp_path), **environment, **dict.fromkeys(BAD_SHELLS, "true"))
+    ran = play(AWS_YML, LOCAL, *local(state), **environment, **dict.fromkeys(BAD_SHELLS, "true"))
     assert ran.code != 0
     assert f"The shell sets {', '.join(BAD_SHELLS)}" in ran.flat.replace("AWS_URL, ", "")
     assert SURE in ran.flat
     assert seen == []
-    assert not (tmp_path / "state").exists()
+    assert not state.exists()
 
 
 @pytest.mark.timeout(600)
-def test_credentials_of_the_shell_and_the_home_are_not_used(tmp_path, outside):
+def test_credentials_of_the_shell_and_the_home_are_not_used(state, outside):
     environment, seen = outside
-    try:
-        ran = play(AWS_YML, LOCAL, *local(tmp_path), **environment)
-        assert ran.code == 0, ran.output
-        assert ran.changed["cloud-1"] > 0
-        log = (tmp_path / "state/cloud-1/s3.log").read_text()
-        assert "PUT /facefleet-faces" in log
-        assert seen == []
-    finally:
-        stop(tmp_path / "state")
+    ran = play(AWS_YML, LOCAL, *local(state), **environment)
+    assert ran.code == 0, ran.output
+    assert ran.changed["cloud-1"] > 0
+    assert "PUT /facefleet-faces" in (state / "cloud-1/s3.log").read_text()
+    assert seen == []
 
-
-def stop(folder):
-    subprocess.run([sys.executable, ROOT / "scripts/stop.py", folder], check=True)
+    # It knows its own bucket again.
+    s3 = boto3.client("s3", REGION, endpoint_url=f"http://127.0.0.1:{S3_PORT}", **TESTING)
+    s3.put_object(Bucket="facefleet-faces", Key="faces/a", Body=b"face")
+    stop(state)
+    again = play(AWS_YML, LOCAL, *local(state), **environment)
+    assert again.code == 0, again.output
+    assert s3.get_object(Bucket="facefleet-faces", Key="faces/a")["Body"].read() == b"face"

@@ -104,7 +104,8 @@ class YuNet:
         _, faces = self._net.detect(image)
         if faces is None:
             return []
-        whole = faces[np.isfinite(faces).all(axis=1)]  # of a picture of a few pixels it says anything
+        # Of a picture of a few pixels it says anything.
+        whole = faces[np.isfinite(faces).all(axis=1)]
         found = (self._detection(face, width, height) for face in whole)
         return [one for one in found if max(one.width, one.height) >= self._min_face]
 
