@@ -164,7 +164,7 @@ def test_the_secrets_of_a_run_are_in_no_log_and_in_private_files_only(fleet):
     assert code == 0, said[-5000:]
     code, said = fleet.run("run")
     assert code == 0, said[-5000:]
-    assert "edge-1: passed the processor" in said
+    assert "edge-1: passed forwarder and processor" in said
     found = find(fleet.known, "--logs", fleet.logs, "--state", fleet.state)
     assert (found.returncode, found.stdout) == (0, "")
     # They are there, so that there was something to find.
