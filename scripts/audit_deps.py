@@ -38,7 +38,7 @@ def main() -> None:
         text = report.read_text() if report.exists() else ""
     if done.returncode and not text:
         why = (done.stderr.strip().splitlines() or ["it says nothing"])[-1]
-        sys.exit(f"Not everything could be looked up: run this where pypi.org answers. ({why})")
+        sys.exit(f"Not everything could be looked up: run this where the internet answers. ({why})")
     print(text, end="")
     print(done.stderr, end="", file=sys.stderr)
     sys.exit(done.returncode)

@@ -104,7 +104,9 @@ class YuNet:
         _, faces = self._net.detect(image)
         if faces is None:
             return []
-        found = (self._detection(face, width, height) for face in faces)
+        # Of a picture of a few pixels it says anything.
+        whole = faces[np.isfinite(faces).all(axis=1)]
+        found = (self._detection(face, width, height) for face in whole)
         return [one for one in found if max(one.width, one.height) >= self._min_face]
 
     def _detection(self, face: np.ndarray, width: int, height: int) -> Detection:
