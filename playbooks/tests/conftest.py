@@ -159,6 +159,8 @@ def fleet(aws, tmp_path_factory):
             "facefleet_bucket": bucket,
             "facefleet_region": REGION,
             "facefleet_aws_environment": aws.environment,
+            "facefleet_state_dir": str(folder / "state"),
+            "facefleet_pki_password": "quite secret",
             "facefleet_controller_address": "198.51.100.20",
             "facefleet_ssh_public_key": str(key),
             "ansible_port": SSH_PORT,
