@@ -191,7 +191,8 @@ def test_only_the_clouds_broker_is_open(manifests):
 
 def flows(items, name, way):
     """Those of a service's policy: who is at the other end, and the ports."""
-    (policy,) = [item for item in of_kind(items, "NetworkPolicy") if item["metadata"]["name"] == name]
+    policies = {item["metadata"]["name"]: item for item in of_kind(items, "NetworkPolicy")}
+    policy = policies[name]
     assert policy["spec"]["policyTypes"] == ["Ingress", "Egress"]
     ends = {"ingress": "from", "egress": "to"}
     return {
