@@ -53,7 +53,7 @@ unit: install-test install-audit ## The app's tests, those of the roles, and tho
 molecule: install-test ## The roles: on this machine, and where Docker is on machines of their own
 	scripts/molecule.sh
 
-molecule-hosts: install-test ## Only those on machines of their own: systemd containers, as root with Docker
+molecule-hosts: install-test ## All those on machines of their own: systemd containers, as root with Docker (long)
 	scripts/molecule.sh hosts
 
 audit-deps: install-audit ## Look every pinned dependency up among the known vulnerabilities (needs the internet)
