@@ -165,15 +165,3 @@ def test_without_rights(aws, roles, nobody, enforced):
     }
     said = roles({host: variables for host, (variables, _) in cases.items()}, HOME="/nowhere")
     assert {host: words for host, words in said.items() if cases[host][1] not in words} == {}
-
-
-@pytest.mark.timeout(600)
-def test_anywhere_is_taken_by_its_name(aws, roles):
-    said = roles(
-        {"open": network(facefleet_bucket="open-faces", facefleet_controller_address="anywhere")}
-    )
-    assert said == {"open": ""}
-    named = [{"Name": "group-name", "Values": ["open-faces"]}]
-    (group,) = aws.client("ec2").describe_security_groups(Filters=named)["SecurityGroups"]
-    (ssh,) = [rule for rule in group["IpPermissions"] if rule["FromPort"] == 22]
-    assert [entry["CidrIp"] for entry in ssh["IpRanges"]] == ["0.0.0.0/0"]
