@@ -26,6 +26,11 @@ for interface in $(ip -o link show | awk -F '[:@ ]+' '$0 ~ / master cni0 / {prin
     ip link delete "$interface" 2>/dev/null && echo "interface $interface"
 done
 
+# Those to the pods of the site's other nodes.
+for route in $(ip route show root 10.42.0.0/16 | awk '{print $1}'); do
+    ip route delete "$route" 2>/dev/null && echo "route $route"
+done
+
 for tables in iptables ip6tables; do
     rules=$("$tables-save" 2>/dev/null | grep -E 'KUBE-|CNI-|FLANNEL|flanneld| cni0 ') || continue
     echo "$tables: $(echo "$rules" | wc -l) rules"
