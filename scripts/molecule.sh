@@ -7,8 +7,8 @@ cd "$(dirname "$0")/.."
 PATH="$PWD/.venv/bin:$PATH"
 unset ANSIBLE_CONFIG
 processes="supervisor app_service broker pki"
-quick="docker k3s fleet"
-long="app_image" # make molecule-hosts; make test would take too long with it
+quick="docker k3s"
+long="app_image fleet" # make molecule-hosts; make test would take too long with them
 hosts="$quick $long"
 export TESTBED="${TESTBED:-$PWD/../shared/testbed}" HOST_IMAGE="${HOST_IMAGE:-facefleet-host:debian12}"
 
