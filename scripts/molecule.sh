@@ -8,7 +8,8 @@ PATH="$PWD/.venv/bin:$PATH"
 unset ANSIBLE_CONFIG
 processes="supervisor app_service broker pki"
 quick="docker k3s"
-long="app_image fleet" # make molecule-hosts; make test would take too long with them
+# By make molecule-hosts alone: make test would take too long with them.
+long="app_image fleet"
 hosts="$quick $long"
 export TESTBED="${TESTBED:-$PWD/../shared/testbed}" HOST_IMAGE="${HOST_IMAGE:-facefleet-host:debian12}"
 
