@@ -15,6 +15,7 @@ from urllib.parse import quote
 
 import pytest
 import yaml
+from playbook_tasks import tasks
 
 ROOT = Path(__file__).parents[1]
 BIN = Path(sys.executable).parent
@@ -181,19 +182,6 @@ def test_nor_those_of_a_run_that_fails(fleet):
     assert "The stream rtsp://127.0.0.1:1/... cannot be opened" in said
     found = find(fleet.known, "--logs", fleet.logs, "--state", fleet.state)
     assert (found.returncode, found.stdout) == (0, "")
-
-
-def tasks(node):
-    """Every task in a file, in whatever block."""
-    if isinstance(node, list):
-        for item in node:
-            yield from tasks(item)
-    elif isinstance(node, dict):
-        yield node
-        for key in ("tasks", "pre_tasks", "post_tasks", "block", "rescue", "always", "apply"):
-            yield from tasks(node.get(key))
-        for module in ("include_role", "include_tasks"):
-            yield from tasks(node.get(f"ansible.builtin.{module}"))
 
 
 @pytest.mark.parametrize(

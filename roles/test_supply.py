@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from playbook_tasks import tasks
 
 ROOT = Path(__file__).parents[1]
 LOCKS = [
@@ -27,17 +28,6 @@ UNCHECKED = {
     "molecule/k3s/prepare.yml": "it is served to the role, which checks it",
     "roles/docker/tasks/repository.yml": "it is a key, and its fingerprint is checked",
 }
-
-
-def tasks(node):
-    """Every task in a file, in whatever block."""
-    if isinstance(node, list):
-        for item in node:
-            yield from tasks(item)
-    elif isinstance(node, dict):
-        yield node
-        for key in ("tasks", "pre_tasks", "post_tasks", "handlers", "block", "rescue", "always"):
-            yield from tasks(node.get(key))
 
 
 def downloads(path):
