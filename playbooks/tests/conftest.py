@@ -55,6 +55,7 @@ def play(playbook: Path | str, inventory: Path | str, *options: str, **environme
     done = subprocess.run(
         [ANSIBLE, ROOT / playbook, "--inventory", inventory, *options],
         env=shell(**environment),
+        stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

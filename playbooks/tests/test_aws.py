@@ -238,11 +238,17 @@ def test_a_life(aws, fleet):
     made.s3.delete_bucket_policy(Bucket=made.bucket)  # the server has no TLS
     made.put("quarantine/ready")
     made.put("faces/edge-1/front/2026/01/01/000000.000000-a-1-b.jpg")
-    kept = play(TEARDOWN, inventory, "-e", "confirm=yes")
+    # Not over ssh: what aws.yml made goes as a whole.
+    kept = play("playbooks/teardown.yml", inventory, "-e", "confirm=yes", "--limit=cloud")
     assert kept.code == 0, kept.output
     assert "It holds faces and stays, unless -e delete_faces=yes: life-faces" in kept.flat
     assert made.there
     assert not made.rest
+
+    asked = play(TEARDOWN, inventory)
+    assert asked.code == 2, asked.output
+    assert "Nothing was deleted, as the answer is not yes" in asked.flat
+    assert made.there
 
     gone = play(TEARDOWN, inventory, "-e", "confirm=yes", "-e", "delete_faces=yes")
     assert gone.code == 0, gone.output
