@@ -270,6 +270,24 @@ def test_a_device_speaks_of_itself(fleet: Fleet) -> None:
         assert NOT_AUTHORIZED not in [device.say(topic) for topic in own]
 
 
+def test_who_sends_more_than_a_face_can_be_is_cut_off(fleet: Fleet, tmp_path: Path) -> None:
+    fleet.authority.issue(tmp_path, "edge-2")
+    context = ssl.create_default_context(cafile=tmp_path / "ca.crt")
+    context.load_cert_chain(tmp_path / "tls.crt", tmp_path / "tls.key")
+    context.check_hostname = False
+    longest = b"\xff\xff\xff\x7f"  # 256 MiB less a byte
+    with (
+        Client(fleet, "edge-1") as other,
+        socket.create_connection(("127.0.0.1", fleet.cloud.port), timeout=10) as plain,
+        context.wrap_socket(plain, suppress_ragged_eofs=True) as secure,
+    ):
+        secure.sendall(CONNECT)
+        assert secure.recv(100) == WELCOME
+        secure.sendall(b"\x30" + longest)
+        assert secure.recv(100) == b""
+        assert other.say(f"faces/edge-1/front/{FACE}") != NOT_AUTHORIZED
+
+
 @pytest.mark.parametrize(
     "topics", [["#"], ["+/#"], ["faces/#", "status/#", "receipts/#", "$SYS/#"], ["+/+/+"]]
 )
