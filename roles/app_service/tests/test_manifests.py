@@ -305,6 +305,18 @@ def folders(items):
     ]
 
 
+def test_what_is_on_a_host_stays_there(manifests):
+    """A site's other machines have neither its images nor its volumes."""
+    for host, items in manifests.items():
+        for pod in pods_of(items):
+            assert pod["nodeSelector"] == {"kubernetes.io/hostname": host}
+        for volume in of_kind(items, "PersistentVolume"):
+            (term,) = volume["spec"]["nodeAffinity"]["required"]["nodeSelectorTerms"]
+            assert term["matchExpressions"] == [
+                {"key": "kubernetes.io/hostname", "operator": "In", "values": [host]}
+            ]
+
+
 def test_a_key_is_seen_by_its_own_service_alone(manifests):
     seen = {
         (host, item["metadata"]["labels"]["app.kubernetes.io/name"]): item["spec"]["local"]["path"]
