@@ -1,6 +1,7 @@
 """What cannot be done is said in one sentence that says what to do, and nothing is made."""
 
 import pytest
+from conftest import play
 
 
 @pytest.fixture(scope="module")
@@ -165,3 +166,12 @@ def test_without_rights(aws, roles, nobody, enforced):
     }
     said = roles({host: variables for host, (variables, _) in cases.items()}, HOME="/nowhere")
     assert {host: words for host, words in said.items() if cases[host][1] not in words} == {}
+
+
+@pytest.mark.timeout(300)
+def test_keys_of_two_accounts(there, fleet):
+    before = snapshot(there)
+    done = play("playbooks/aws.yml", fleet("two-faces"), AWS_ACCESS_KEY_ID="of-another")
+    assert done.code != 0
+    assert "The shell sets AWS_ACCESS_KEY_ID, and facefleet_aws_environment has keys" in done.flat
+    assert snapshot(there) == before
