@@ -34,7 +34,7 @@ verify: ## Send a probe face through every device
 audit: ## Hold every outbox against the bucket
 	@$(FLEET); FACEFLEET_BUCKET=$$BUCKET facefleet audit .facefleet/*/outbox-*.sqlite
 
-test: install-test lint unit molecule ## The whole suite
+test: install-test lint molecule unit ## The whole suite (make -j 2 test: on two cores)
 
 test-arm64: ## Every image for arm64 on this amd64 machine, and each service started in it (long)
 	scripts/test-arm64.sh
