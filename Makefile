@@ -32,7 +32,7 @@ verify: ## Send a probe face through every device
 	@$(FLEET); ANSIBLE_DISPLAY_OK_HOSTS=true ansible-playbook playbooks/verify.yml
 
 audit: ## Hold every outbox against the bucket
-	@$(FLEET); FACEFLEET_BUCKET=$$BUCKET facefleet audit .facefleet/*/outbox-*.sqlite
+	@$(FLEET); FACEFLEET_BUCKET=$$BUCKET FACEFLEET_RETENTION_DAYS=$$RETENTION_DAYS facefleet audit .facefleet/*/outbox-*.sqlite
 
 test: install-test lint molecule unit ## The whole suite (make -j 2 test: on two cores)
 

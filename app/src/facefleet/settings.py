@@ -184,6 +184,8 @@ class StatusSettings(Settings):
 
 class AuditSettings(Settings):
     bucket: Bucket
+    retention_days: int = Field(30, ge=1)
+    """Those that the bucket keeps a face for: beyond, its absence is no loss."""
 
 
 class EraseSettings(Settings):

@@ -32,8 +32,8 @@ class Camera:
         self.names: list[FaceName] = []
         self.bucket = s3(self.endpoint)
 
-    def capture(self, count: int) -> list[FaceName]:
-        start, now = len(self.names), datetime.now(UTC)
+    def capture(self, count: int, days_ago: float = 0) -> list[FaceName]:
+        start, now = len(self.names), datetime.now(UTC) - timedelta(days=days_ago)
         # Five faces a frame: they share the capture time.
         faces = [(now + timedelta(milliseconds=n // 5), jpeg(start + n)) for n in range(count)]
         names, _ = self.outbox.add(faces)
@@ -46,10 +46,11 @@ class Camera:
         if confirm:
             self.outbox.settle([(name.seq, name.tag) for name in names])
 
-    def audit(self, *options: str) -> subprocess.CompletedProcess:
+    def audit(self, *options: str, **variables: str) -> subprocess.CompletedProcess:
         environment = {
             **os.environ,
             **AWS,
+            **variables,
             "AWS_ENDPOINT_URL": self.endpoint,
             "FACEFLEET_BUCKET": BUCKET,
         }
@@ -124,6 +125,18 @@ def test_objects_missing_at_the_ends_are_missed(camera: Camera, which: str) -> N
     found = camera.audit("--json")
     assert found.returncode == 1
     assert json.loads(found.stdout)[0]["missing"]["count"] == len(chosen)
+
+
+def test_what_the_bucket_no_longer_keeps_is_not_missed(camera: Camera) -> None:
+    camera.store(camera.capture(6, days_ago=15.5))
+    for name in camera.names:
+        camera.bucket.delete_object(Bucket=BUCKET, Key=str(name))
+    camera.store(camera.capture(6, days_ago=14.5))
+    assert camera.audit(FACEFLEET_RETENTION_DAYS="15").returncode == 0
+    assert camera.audit(FACEFLEET_RETENTION_DAYS="16").stdout.count("missing  faces/") == 6
+    assert camera.audit().returncode == 1
+    camera.bucket.delete_object(Bucket=BUCKET, Key=str(camera.names[-1]))
+    assert camera.audit(FACEFLEET_RETENTION_DAYS="15").stdout.count("missing  faces/") == 1
 
 
 def test_an_object_that_no_outbox_knows_is_named(camera: Camera) -> None:

@@ -27,7 +27,7 @@ from facefleet.errors import FacefleetError
 from facefleet.names import FaceName, content_tag
 
 RESERVE = 64 << 20  # bytes of the disk that are left to others
-LEDGER_DAYS = 30  # the default of the bucket's lifecycle: an audit sees no further back
+LEDGER_DAYS = 30  # the default of the bucket's lifecycle; an audit sees no further back
 EPOCH_ZERO = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
 

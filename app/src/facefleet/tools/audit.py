@@ -78,14 +78,19 @@ def print_audit(
     client = s3_client()
     ledgers = [Ledger(path) for path in outboxes]
     known = {ledger.epoch for ledger in ledgers}
-    accounts = [_audit(client, settings.bucket, ledger, known, other_epochs) for ledger in ledgers]
+    # Both sides still have what is younger than that.
+    since = datetime.now(UTC) - timedelta(days=min(LEDGER_DAYS - 1, settings.retention_days))
+    accounts = [
+        _audit(client, settings.bucket, ledger, since, known, other_epochs) for ledger in ledgers
+    ]
     print(json.dumps([_plain(a) for a in accounts], indent=2) if as_json else _text(accounts))
     if wrong := [account.camera for account in accounts if not account.balanced]:
         raise UnbalancedError(f"not balanced: {', '.join(wrong)}")
 
 
-def _audit(client, bucket: str, ledger: Ledger, known: set[str], other_epochs: bool) -> Account:
-    since = datetime.now(UTC) - timedelta(days=LEDGER_DAYS - 1)
+def _audit(
+    client, bucket: str, ledger: Ledger, since: datetime, known: set[str], other_epochs: bool
+) -> Account:
     # First the ledger, then the bucket: what was confirmed by then must be listed.
     account = Account(f"{ledger.device}/{ledger.camera}", ledger.epoch, ledger.snapshot(since))
     found = map(Erasure.parse, _list(client, bucket, RECORDS))
