@@ -5,6 +5,9 @@ import http.client
 import json
 import os
 import signal
+import socket
+import struct
+import threading
 
 import pytest
 from facefleet.telemetry import Health, answer, serve, until_terminated
@@ -55,6 +58,22 @@ def test_metrics_and_other_pages() -> None:
     finally:
         server.shutdown()
         server.server_close()
+
+
+def test_a_client_that_gives_up_leaves_no_trace(capfd: pytest.CaptureFixture[str]) -> None:
+    server = serve(f"127.0.0.1:{free_port()}", Health())
+    threads = threading.active_count()
+    try:
+        for _ in range(20):
+            client = socket.create_connection(server.server_address)
+            client.sendall(b"GET /metrics HTTP/1.1\r\n")
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            client.close()  # by a reset
+        await_true(lambda: threading.active_count() == threads, "all are gone")
+    finally:
+        server.shutdown()
+        server.server_close()
+    assert capfd.readouterr().err == ""
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Coroutine
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from queue import SimpleQueue
+from typing import Any
 
 import structlog
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
@@ -96,6 +97,15 @@ def answer(path: str, health: Health) -> tuple[int, str, bytes] | None:
     return None
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, *request: Any) -> None:
+        """A client that gave up is no fault of ours."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(*request)
+
+
 def serve(address: str, health: Health) -> ThreadingHTTPServer:
     """Answer on `address` (host:port) from a daemon thread until `.shutdown()`.
 
@@ -103,6 +113,8 @@ def serve(address: str, health: Health) -> ThreadingHTTPServer:
     """
 
     class Handler(BaseHTTPRequestHandler):
+        timeout = 10  # seconds, for a client that says nothing
+
         def do_GET(self) -> None:
             status, kind, body = answer(self.path, health) or (404, "text/plain", b"no such page\n")
             self.send_response(status)
@@ -116,14 +128,13 @@ def serve(address: str, health: Health) -> ThreadingHTTPServer:
 
     host, port = address.rsplit(":", 1)
     try:
-        server = ThreadingHTTPServer((host, int(port)), Handler)
+        server = _Server((host, int(port)), Handler)
     except (OSError, UnicodeError) as error:  # UnicodeError: no name for DNS
         reason = getattr(error, "strerror", None) or error
         raise FacefleetError(
             f"cannot listen on {address} ({reason}): end what holds the port, "
             "or choose another by FACEFLEET_HTTP"
         ) from error
-    server.daemon_threads = True
     threading.Thread(target=server.serve_forever, name="http", daemon=True).start()
     return server
 
