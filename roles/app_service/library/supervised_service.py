@@ -4,13 +4,13 @@
 import contextlib
 import os
 import pathlib
-import re
 import time
 import urllib.parse
 import xmlrpc.client
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.facefleet_host import holder, taken, unready
+from ansible.module_utils.facefleet_supervisord import connect, remove
 
 DOCUMENTATION = r"""
 module: supervised_service
@@ -54,21 +54,10 @@ options:
 """
 
 QUICK_ENDS = 3  # a service that ends this often at its start has given up
-STILL_RUNNING = 91  # supervisord's code
 
 
 class NotUpError(Exception):
     """The service cannot be brought up; the text says why."""
-
-
-def connect(directory):
-    """The supervisord's API."""
-    from supervisor.xmlrpc import SupervisorTransport
-
-    text = (directory / "supervisord.conf").read_text()
-    address = re.search(r"^serverurl = (.+)$", text, re.MULTILINE).group(1)
-    transport = SupervisorTransport(None, None, serverurl=address)
-    return xmlrpc.client.ServerProxy("http://127.0.0.1", transport).supervisor
 
 
 def info(supervisord, name):
@@ -98,19 +87,6 @@ def write(path, text):
     partial.touch(mode=0o600)
     partial.write_text(text)
     partial.replace(path)
-
-
-def remove(supervisord, name):
-    """Stop a program and have supervisord forget it."""
-    while True:
-        supervisord.stopProcessGroup(name)
-        try:
-            supervisord.removeProcessGroup(name)
-        except xmlrpc.client.Fault as fault:
-            if fault.faultCode != STILL_RUNNING:  # it was being restarted just then: once more
-                raise
-        else:
-            return
 
 
 def apply(supervisord, name):
