@@ -5,6 +5,7 @@ BIN := .venv/bin
 unexport $(filter AWS_% FACEFLEET_%,$(.VARIABLES))
 export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 export PATH := $(CURDIR)/$(BIN):$(PATH)
+export SOURCE
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
@@ -15,7 +16,7 @@ help: ## List what make can do
 	  printf '  make %-14s %s\n' "$$name" "$$text"; done
 
 demo: install ## A cloud and two devices on this machine (SOURCE=/dev/video0: the camera of edge-1)
-	@ansible-playbook site.yml $(if $(SOURCE),-e "$$(printf '{"facefleet_source": "%s"}' "$(SOURCE)")")
+	@ansible-playbook site.yml
 	@$(MAKE) --no-print-directory status
 	@$(FLEET); echo "Gallery: $$GALLERY"
 	@$(FLEET); [ -n "$$TLS" ] || echo "No TLS: without Mosquitto, MQTT is plain, on 127.0.0.1 only."
