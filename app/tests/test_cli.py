@@ -26,6 +26,12 @@ def test_without_settings_a_service_says_which(service: str) -> None:
     assert all(sentence.endswith("is not set: set it") for sentence in told(result))
 
 
+def test_a_services_help_says_where_its_settings_are_told() -> None:
+    said = " ".join(facefleet("device-plugin", "--help").stdout.split())
+    assert "Configured by FACEFLEET_* variables: docs/settings.md." in said
+    assert (Path(__file__).parents[2] / "docs/settings.md").is_file()
+
+
 @pytest.mark.parametrize("tool", ["status", "verify"])
 def test_without_settings_a_tool_says_which(tool: str) -> None:
     result = facefleet(tool)

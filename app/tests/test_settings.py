@@ -1,6 +1,7 @@
 """Each bad setting gets one sentence, and no password is in it."""
 
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -12,11 +13,15 @@ from facefleet.settings import (
     GallerySettings,
     LoggerSettings,
     ProcessorSettings,
+    ServiceSettings,
+    Settings,
     StatusSettings,
     VerifySettings,
     load,
 )
+from pydantic import TypeAdapter
 
+PAGE = Path(__file__).parents[2] / "docs/settings.md"
 BROKER = "mqtt://127.0.0.1:1883"
 GOOD = {
     DetectorSettings: {
@@ -206,3 +211,40 @@ def test_what_is_not_said_has_a_default(monkeypatch: pytest.MonkeyPatch) -> None
     assert settings.broker.port == 1883
     assert settings.outbox_max_bytes == 2 << 30
     assert settings.model is None
+
+
+# -- docs/settings.md --------------------------------------------------------------------------
+
+
+KINDS = [
+    *(kind for kind in Settings.__subclasses__() if kind is not ServiceSettings),
+    *ServiceSettings.__subclasses__(),
+]
+
+
+def command(kind: type[Settings]) -> str:
+    """DevicePluginSettings are those of device-plugin."""
+    return re.sub(r"(?<=[a-z])([A-Z])", r"-\1", kind.__name__.removesuffix("Settings")).lower()
+
+
+def table(command: str) -> dict[str, str]:
+    """Variable to default, as the page has them."""
+    section = PAGE.read_text().split(f"\n## {command}\n")[1].split("\n## ")[0]
+    rows = [[cell.strip() for cell in line.split("|")[1:3]] for line in section.splitlines()]
+    return {row[0].strip("`"): row[1] for row in rows[2:] if row}
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=command)
+def test_the_page_has_each_setting_and_its_default(kind: type[Settings]) -> None:
+    shown = table(command(kind))
+    assert list(shown) == [f"FACEFLEET_{name.upper()}" for name in kind.model_fields]
+    for field, default in zip(kind.model_fields.values(), shown.values(), strict=True):
+        if field.is_required() or field.default is None:
+            assert default == ("needed" if field.is_required() else "")
+        else:
+            assert TypeAdapter(field.annotation).validate_python(default) == field.default
+
+
+def test_the_page_has_no_other_command() -> None:
+    headings = re.findall(r"^## (.+)$", PAGE.read_text(), re.MULTILINE)
+    assert sorted(headings) == sorted(map(command, KINDS))

@@ -192,11 +192,15 @@ def test_a_device_believes_the_fleets_broker_alone(rig: Rig, server: str, senten
     assert up.is_set() is (server == "right")
 
 
-def test_a_certificate_that_is_not_there_is_told(fleet: Fleet, tmp_path: Path) -> None:
-    result = facefleet("status", BROKER=fleet.cloud.url, TLS=tmp_path)
+@pytest.mark.parametrize("missing", ["ca.crt", "tls.crt", "tls.key"])
+def test_a_file_of_the_certificate_that_is_missing_is_named(tmp_path: Path, missing: str) -> None:
+    for name in {"ca.crt", "tls.crt", "tls.key"} - {missing}:
+        (tmp_path / name).touch()
+    result = facefleet("status", BROKER="mqtts://127.0.0.1:1", TLS=tmp_path)
     assert result.returncode == 1
-    (sentence,) = told(result)
-    assert sentence == f"cannot use the certificate in {tmp_path} (No such file or directory)"
+    assert told(result) == [
+        f"cannot use the certificate in {tmp_path} ({missing}: No such file or directory)"
+    ]
 
 
 # -- what each may do --------------------------------------------------------------------------

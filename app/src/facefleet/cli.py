@@ -28,7 +28,8 @@ def _service(name: str, settings_name: str, summary: str) -> None:
         module = name.replace("-", "_")
         importlib.import_module(f"facefleet.services.{module}").run(settings)
 
-    app.command(name, help=f"{summary} Configured by FACEFLEET_* variables.")(command)
+    summary += " Configured by FACEFLEET_* variables: docs/settings.md."
+    app.command(name, help=summary)(command)
 
 
 _service("detector", "DetectorSettings", "Find faces in a camera's frames and send them.")

@@ -148,7 +148,8 @@ class Connection:
         try:
             context = _context(self._tls) if self._tls else None
         except OSError as error:
-            return False, f"cannot use the certificate in {self._tls} ({_reason(error)})"
+            which = f"{Path(error.filename).name}: " if error.filename else ""
+            return False, f"cannot use the certificate in {self._tls} ({which}{_reason(error)})"
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT):
                 await loop.create_connection(lambda: wire, self._host, self._port, ssl=context)
@@ -177,9 +178,12 @@ class Connection:
 
 def _context(folder: Path) -> ssl.SSLContext:
     """Raises OSError (also ssl.SSLError) where a file is missing or bad."""
-    context = ssl.create_default_context(cafile=folder / "ca.crt")
+    authority, certificate, key = (folder / name for name in ("ca.crt", "tls.crt", "tls.key"))
+    for file in (authority, certificate, key):
+        file.open("rb").close()  # ssl does not say which one is missing
+    context = ssl.create_default_context(cafile=authority)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.load_cert_chain(folder / "tls.crt", folder / "tls.key")
+    context.load_cert_chain(certificate, key)
     return context
 
 

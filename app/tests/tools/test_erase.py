@@ -235,6 +235,15 @@ def test_a_bucket_that_is_not_there_gets_a_sentence(plain: Bucket) -> None:
     assert sentence.startswith(f"the bucket {BUCKET} does not let itself be erased (")
 
 
+def test_an_s3_that_does_not_answer_is_no_matter_of_rights() -> None:
+    result = Bucket("http://127.0.0.1:1").erase("--device", "edge-1")
+    assert result.returncode == 1
+    (sentence,) = told(result)
+    assert sentence.startswith(f"the bucket {BUCKET} cannot be asked (Could not connect to ")
+    assert "AWS_ENDPOINT_URL" in sentence
+    assert "s3:" not in sentence
+
+
 def test_what_may_not_be_deleted_is_said(plain: Bucket) -> None:
     bucket = plain
     bucket.client.delete_bucket(Bucket=BUCKET)

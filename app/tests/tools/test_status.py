@@ -1,6 +1,7 @@
 """The table as a person sees it."""
 
 import json
+import time
 
 import pytest
 
@@ -112,6 +113,17 @@ def test_a_camera_that_does_not_deliver_is_named(broker, row: dict | None, reaso
     (sentence,) = told(result)
     assert sentence.startswith(f"not delivering after 0 s: edge-2/front ({reason}")
     assert "edge-1/front" in result.stdout
+
+
+@pytest.mark.parametrize("name", ["foo", "edge-1/", "/front", "edge-1/front/2", "Edge 1/front"])
+def test_what_names_no_camera_is_not_waited_for(name: str) -> None:
+    started = time.monotonic()
+    result = facefleet("status", "--expect", f"edge-1/front,{name}", BROKER="mqtt://127.0.0.1:1")
+    assert time.monotonic() - started < 20  # of the 30 s that it waits
+    assert result.returncode == 1
+    assert told(result) == [
+        f"{name!r} does not name a camera: give device/camera, such as edge-1/front"
+    ]
 
 
 def test_no_broker() -> None:

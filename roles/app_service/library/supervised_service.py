@@ -119,6 +119,7 @@ def await_ready(supervisord, params, directory, port):
         if problem is None and state["statename"] in ("STARTING", "RUNNING"):
             return
         if time.monotonic() > deadline:
+            problem = (problem or "it has only just become so").rstrip(".")
             raise NotUpError(f"{name} is not ready after {params['timeout']} s: {problem}.")
         time.sleep(0.1)
 

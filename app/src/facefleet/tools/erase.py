@@ -237,7 +237,12 @@ def _table(**kinds: Found) -> str:
 def _told(bucket: str) -> Iterator[None]:
     try:
         yield
-    except (BotoCoreError, ClientError) as error:
+    except BotoCoreError as error:  # S3 was not asked, or has not answered
+        raise FacefleetError(
+            f"the bucket {bucket} cannot be asked ({error}): see that AWS_ENDPOINT_URL (where S3 "
+            "is not AWS's), AWS_REGION and the credentials are right, and that S3 can be reached"
+        ) from error
+    except ClientError as error:
         raise FacefleetError(
             f"the bucket {bucket} does not let itself be erased ({error}): see that it exists, and "
             "that these credentials may s3:ListBucketVersions, s3:GetObjectVersion, s3:PutObject, "

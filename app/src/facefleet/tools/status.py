@@ -18,8 +18,15 @@ COLUMNS = ("captured", "stored", "pending", "evicted", "dead")
 def print_table(settings: StatusSettings, expected: list[str], seconds: float) -> None:
     """Wait until each expected camera (device/camera) has stored something, then print.
 
-    Raises FacefleetError that names the cameras that did not, and why where they say so.
+    Raises FacefleetError that names the cameras that did not, and why where they say so; at once
+    where an expected one is no camera's name.
     """
+    for name in expected:
+        device, _, camera = name.partition("/")
+        if not (is_label(device) and is_label(camera)):
+            raise FacefleetError(
+                f"{name!r} does not name a camera: give device/camera, such as edge-1/front"
+            )
     found = asyncio.run(_collect(settings, set(expected), seconds))
     print(table(_rows(found)))
     if late := sorted(set(expected) - {name for name, row in found.items() if _delivers(row)}):
