@@ -27,6 +27,8 @@ missing() {
         "$TESTBED/hosts/build-image" >&2 || echo "the test bed could not make the image $HOST_IMAGE"
     elif ! docker image inspect "$HOST_IMAGE" >/dev/null 2>&1; then
         echo "the image $HOST_IMAGE is not there: set TESTBED to the test bed's folder, which makes it"
+    elif [ -z "${K3S_VERSION:-}" ]; then
+        echo "there is no test bed in $TESTBED: set TESTBED to its folder, or use the real k3s (CONTRIBUTING.md)"
     fi
 }
 
