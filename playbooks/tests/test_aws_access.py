@@ -70,6 +70,7 @@ ALLOWED = {
 DENIED = {
     BUCKET: [
         put("elsewhere/new"),
+        put("erased/2026-01-02T030405.000000Z/edge-1/all."),
         put("faces"),
         put("faces/edge-1/new", "other-bucket"),
         get("quarantine/ready"),

@@ -58,6 +58,10 @@ REFUSALS = {
         {"role": "aws_account", "facefleet_region": "eu-nowhere-1"},
         "AWS has no region eu-nowhere-1 for this account: set facefleet_region to one of",
     ),
+    "no-such-name": (
+        {"role": "aws_account", "facefleet_region": "mars-1"},
+        "facefleet_region is mars-1, and AWS has no such region: set it to one of AWS's",
+    ),
     "role-of-others": (
         {"role": "aws_access", "facefleet_bucket": "theirs-faces"},
         "an IAM role theirs-faces that facefleet did not make",
@@ -89,6 +93,10 @@ REFUSALS = {
         "There is no ssh key /nowhere.pub: make one (ssh-keygen -t ed25519)",
     ),
     "no-type": ({"role": "aws_instance", "aws_instance_type": "big"}, "aws_instance_type is big"),
+    "no-such-type": (
+        {"role": "aws_instance", "aws_instance_type": "t9.huge"},
+        "AWS has no type t9.huge in eu-central-1: set aws_instance_type to one that it has",
+    ),
     "no-vm": (
         {"role": "aws_instance", "part": "find"},
         "no-vm has no VM yet: make it by playbooks/aws.yml",
@@ -122,6 +130,74 @@ def test_each_says_why(there, roles):
     said = roles({host: variables for host, (variables, _) in REFUSALS.items()})
     assert {host: words for host, words in said.items() if REFUSALS[host][1] not in words} == {}
     assert snapshot(there) == before
+
+
+def words(done):
+    """The output as it was said, whatever width it is shown in."""
+    return done.flat.replace("''", "'")
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("playbook", ["playbooks/aws.yml", "playbooks/preflight.yml"])
+def test_all_bad_inputs_are_said_at_once_and_first(there, fleet, playbook):
+    """Of all roles, where the first could have made what it makes."""
+    before = snapshot(there)
+    inventory = fleet(
+        "all-faces",
+        {"cloud-1": {"aws_instance_type": "big"}, "cloud-2": {}},
+        facefleet_region="mars-1",
+        facefleet_retention_days=0,
+        facefleet_controller_address="0.0.0.0/0",
+        facefleet_public_address="camera.example.org",
+        facefleet_ssh_public_key="/nowhere.pub",
+    )
+    done = play(playbook, inventory, "--limit=cloud")
+    assert done.code != 0
+    said = words(done)
+    for sentence in (
+        "cloud-1: facefleet_region is mars-1, and AWS has no such region",
+        "cloud-1: Faces are kept for 0 days",
+        "cloud-1: facefleet_controller_address is 0.0.0.0/0, which is all of the internet",
+        "cloud-1: aws_instance_type is big",
+        "cloud-1: There is no ssh key /nowhere.pub",
+        "cloud-2: There is no ssh key /nowhere.pub",
+        "Nothing was changed on any host.",
+    ):
+        assert sentence in said, done.output
+    assert "cloud-2: Faces" not in said
+    assert snapshot(there) == before
+
+
+@pytest.mark.timeout(300)
+def test_what_aws_would_refuse_later_is_said_before_anything_is_made(there, fleet):
+    before = snapshot(there)
+    vms = {"cloud-1": {}, "cloud-2": {"aws_instance_type": "t9.huge"}}
+    done = play("playbooks/aws.yml", fleet("theirs-faces", vms))
+    assert done.code != 0
+    said = words(done)
+    for sentence in (
+        "cloud-1: There is an IAM role theirs-faces that facefleet did not make",
+        "cloud-1: There is a security group theirs-faces that facefleet did not make",
+        "cloud-2: AWS has no type t9.huge in eu-central-1",
+    ):
+        assert sentence in said, done.output
+    assert snapshot(there) == before
+
+
+@pytest.mark.timeout(300)
+def test_a_region_of_which_nothing_is_said(aws, roles):
+    """The server breaks off at a region that it does not know, without a word of AWS's."""
+    nowhere = {**aws.environment, "AWS_REGION": "mars-north-1"}
+    said = roles(
+        {
+            "mars": {
+                "role": "aws_account",
+                "facefleet_region": "mars-north-1",
+                "facefleet_aws_environment": nowhere,
+            }
+        }
+    )
+    assert "no list of regions in mars-north-1: see that there is such a region" in said["mars"]
 
 
 @pytest.fixture(scope="module")

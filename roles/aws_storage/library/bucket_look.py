@@ -38,12 +38,16 @@ empty:
 faces:
   description: Whether it holds faces or quarantined messages, also deleted ones.
   type: bool
+records:
+  description: Whether it holds the records of what was erased, also deleted ones.
+  type: bool
 others:
   description: Names of other things that it holds, the first few.
   type: list
 """
 
-PREFIXES = ("faces/", "quarantine/")
+PICTURES = {"faces/", "quarantine/"}
+RECORDS = "erased/"
 READY = "quarantine/ready"  # the processor's, of no worth
 NOTHING = {
     "exists": False,
@@ -52,6 +56,7 @@ NOTHING = {
     "tagged": False,
     "empty": True,
     "faces": False,
+    "records": False,
     "others": [],
 }
 
@@ -90,14 +95,15 @@ def tags(s3, name):
 
 
 def content(s3, name):
-    """By two requests, however much there is. Versions count: they can be brought back."""
+    """By a few requests, however much there is. Versions count: they can be brought back."""
     top = s3.list_object_versions(aws_retry=True, Bucket=name, Delimiter="/")
     prefixes = {entry["Prefix"] for entry in top.get("CommonPrefixes", ())}
     keys = {entry["Key"] for kind in ("Versions", "DeleteMarkers") for entry in top.get(kind, ())}
     return {
         "empty": not prefixes and not keys,
-        "others": sorted((prefixes | keys).difference(PREFIXES))[:3],
-        "faces": any(holds(s3, name, prefix) for prefix in prefixes.intersection(PREFIXES)),
+        "others": sorted((prefixes | keys) - PICTURES - {RECORDS})[:3],
+        "faces": any(holds(s3, name, prefix) for prefix in prefixes & PICTURES),
+        "records": RECORDS in prefixes and holds(s3, name, RECORDS),
     }
 
 
