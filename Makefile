@@ -49,7 +49,7 @@ lint: install-test ## Style and layers
 
 unit: install-test install-audit ## The app's tests, those of the roles, and those of the playbooks on an AWS of this machine
 	cd app && pytest
-	pytest roles playbooks
+	pytest --numprocesses=2 --dist=loadfile roles playbooks
 
 molecule: install-test ## The roles: on this machine, and where Docker is on machines of their own
 	scripts/molecule.sh

@@ -20,7 +20,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 ROOT = Path(__file__).resolve().parents[2]
 ANSIBLE = Path(sys.executable).parent / "ansible-playbook"
 REGION = "eu-central-1"
-PORT, SSH_PORT = 31981, 31982
+# Of a worker of pytest-xdist, gw0 and gw1, or of none.
+PORT = 31981 + 6 * int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+SSH_PORT = PORT + 1
 KEYS = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing"}
 
 
