@@ -9,7 +9,7 @@ export SOURCE
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo status verify audit audit-deps test test-arm64 lint unit molecule molecule-hosts faults bench stop clean distclean requirements prerequisites install install-test install-audit
+.PHONY: help demo status verify audit audit-deps test test-arm64 lint unit molecule molecule-hosts molecule-processes molecule-quick faults bench stop clean distclean requirements prerequisites install install-test install-audit
 
 help: ## List what make can do
 	@sed -n 's/^\([a-z0-9-]*\):.* ## /\1\t/p' Makefile | while IFS="$$(printf '\t')" read -r name text; do \
@@ -35,7 +35,8 @@ verify: ## Send a probe face through every device
 audit: ## Hold every outbox against the bucket
 	@$(FLEET); FACEFLEET_BUCKET=$$BUCKET FACEFLEET_RETENTION_DAYS=$$RETENTION_DAYS facefleet audit .facefleet/*/outbox-*.sqlite
 
-test: install-test lint molecule unit ## The whole suite (make -j 2 test: on two cores)
+# In this order two jobs at a time are done at about the same time.
+test: install-test lint molecule-quick unit molecule-processes ## The whole suite (make -j 2 test: on two cores)
 
 test-arm64: ## Every image for arm64 on this amd64 machine, and each service started in it (long)
 	scripts/test-arm64.sh
@@ -51,8 +52,10 @@ unit: install-test install-audit ## The app's tests, those of the roles, and tho
 	cd app && pytest
 	pytest --numprocesses=2 --dist=loadfile roles playbooks
 
-molecule: install-test ## The roles: on this machine, and where Docker is on machines of their own
-	scripts/molecule.sh
+molecule: molecule-processes molecule-quick ## The roles: on this machine, and where Docker is on machines of their own
+
+molecule-processes molecule-quick: install-test
+	scripts/molecule.sh $(@:molecule-%=%)
 
 molecule-hosts: install-test ## All those on machines of their own: systemd containers, as root with Docker (long)
 	scripts/molecule.sh hosts
