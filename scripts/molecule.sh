@@ -8,9 +8,9 @@ cd "$(dirname "$0")/.."
 PATH="$PWD/.venv/bin:$PATH"
 unset ANSIBLE_CONFIG
 processes="supervisor app_service broker pki"
-quick="docker fleet"
+quick="fleet"
 # By make molecule-hosts alone: make test would take too long with them.
-long="k3s app_image"
+long="docker k3s app_image"
 hosts="$quick $long"
 export TESTBED="${TESTBED:-$PWD/../shared/testbed}" HOST_IMAGE="${HOST_IMAGE:-facefleet-host:debian12}"
 
