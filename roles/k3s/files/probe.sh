@@ -31,4 +31,4 @@ for name in k3s k3s-agent; do
     [ ! -f "$file" ] || if grep -q FACEFLEET_K3S= "$file"; then echo $name; else echo "$name-foreign"; fi
 done | list units
 pid=$(systemctl show --property=MainPID --value "$unit.service")
-echo "running: '$(tr '\0' '\n' <"/proc/${pid:-0}/environ" 2>/dev/null | sed -n 's/^FACEFLEET_K3S=//p')'"
+echo "running: '$({ tr '\0' '\n' <"/proc/${pid:-0}/environ"; } 2>/dev/null | sed -n 's/^FACEFLEET_K3S=//p')'"

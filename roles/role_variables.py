@@ -1,0 +1,30 @@
+"""A role's own variables, worked out without a playbook run: for tests of rules that are data."""
+
+from pathlib import Path
+
+from ansible.parsing.dataloader import DataLoader
+from ansible.plugins.loader import init_plugin_loader
+from ansible.template import Templar, trust_as_template
+
+ROLES = Path(__file__).parent
+init_plugin_loader([])
+
+
+class RoleVariables:
+    """The defaults and vars of a role."""
+
+    def __init__(self, role):
+        self._loader = DataLoader()
+        self._variables = {"role_path": str(ROLES / role)}
+        for path in [
+            ROLES / role / "defaults/main.yml",
+            *sorted((ROLES / role).glob("vars/**/*.yml")),
+        ]:
+            self._variables |= (
+                self._loader.load_from_file(str(path), trusted_as_template=True) or {}
+            )
+
+    def value(self, name, **variables):
+        """What the variable `name` is where the inventory and the tasks before gave `variables`."""
+        templar = Templar(self._loader, variables=self._variables | variables)
+        return templar.template(trust_as_template(f"{{{{ {name} }}}}"))
