@@ -153,6 +153,8 @@ def test_a_setting_of_another_command_is_unknown(monkeypatch: pytest.MonkeyPatch
         (ProcessorSettings, "PUTS", "513"),
         (ProcessorSettings, "MAX_FACE_BYTES", "1023"),
         (GallerySettings, "BUCKET", ""),
+        (GallerySettings, "HOSTS", "faces.example:443"),
+        (GallerySettings, "HOSTS", "https://faces.example"),
         (VerifySettings, "DEVICE", "-"),
         (ForwarderSettings, "EDGE_BROKER", "mqtt:"),
         (ForwarderSettings, "EDGE_BROKER", "mqtts://h:8883"),
@@ -211,6 +213,20 @@ def test_what_is_not_said_has_a_default(monkeypatch: pytest.MonkeyPatch) -> None
     assert settings.broker.port == 1883
     assert settings.outbox_max_bytes == 2 << 30
     assert settings.model is None
+
+
+@pytest.mark.parametrize(
+    ("text", "hosts"),
+    [
+        ("", None),
+        ("Faces.example, 192.0.2.7,2001:db8::1", ("faces.example", "192.0.2.7", "2001:db8::1")),
+    ],
+)
+def test_hosts_are_a_list(
+    monkeypatch: pytest.MonkeyPatch, text: str, hosts: tuple[str, ...] | None
+) -> None:
+    use(monkeypatch, GallerySettings, HOSTS=text)
+    assert load(GallerySettings).hosts == hosts
 
 
 # -- docs/settings.md --------------------------------------------------------------------------

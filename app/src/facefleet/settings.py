@@ -73,6 +73,15 @@ def _mapping(text: str | None) -> object:
     return mapping
 
 
+def _names(text: str | None) -> tuple[str, ...] | None:
+    if text is None:
+        return None
+    names = tuple(text.lower().replace(",", " ").split())
+    if not all(re.fullmatch(r"[a-z0-9_.-]+|[0-9a-f:.]+", name, re.ASCII) for name in names):
+        raise ValueError("give host names or addresses without ports, separated by commas")
+    return names
+
+
 def _device(path: Path) -> Path:
     if path.parts[:2] != ("/", "dev") or len(path.parts) < 3 or ".." in path.parts:
         raise ValueError("give a path below /dev, such as /dev/video0")
@@ -95,6 +104,7 @@ Bucket = Annotated[str, AfterValidator(_bucket)]
 Resources = Annotated[
     dict[Label, Annotated[Path, AfterValidator(_device)]], NoDecode, BeforeValidator(_mapping)
 ]
+Hosts = Annotated[tuple[str, ...] | None, NoDecode, BeforeValidator(_names)]
 Qos = Annotated[int, Field(ge=0, le=2)]
 
 
@@ -165,6 +175,8 @@ class GallerySettings(ServiceSettings):
     bucket: Bucket
     password: SecretStr | None = None
     """Asked of who opens the page; without it, whoever reaches the page sees the faces."""
+    hosts: Hosts = None
+    """Names that the page is opened by, beside localhost and the address that it is reached at."""
 
 
 class DevicePluginSettings(ServiceSettings):

@@ -9,6 +9,7 @@ from facefleet import telemetry
 from facefleet.errors import FacefleetError
 from facefleet.services.gallery import bucket
 from facefleet.services.gallery.app import build
+from facefleet.services.gallery.guard import Guard
 from facefleet.services.gallery.listing import Listing
 from facefleet.services.gallery.live import Live
 from facefleet.services.gallery.login import Login
@@ -23,6 +24,8 @@ _HEADERS = [
     ("X-Content-Type-Options", "nosniff"),
     ("Referrer-Policy", "no-referrer"),
     ("Cross-Origin-Resource-Policy", "same-origin"),
+    ("Cross-Origin-Opener-Policy", "same-origin"),
+    ("X-Frame-Options", "DENY"),
 ]
 
 
@@ -37,12 +40,15 @@ def run(settings: GallerySettings) -> None:
     pages = build(faces, listing, live, health)
     if settings.password:
         pages = Login(pages, settings.password.get_secret_value())
+    pages = Guard(pages, (settings.http.rpartition(":")[0], *(settings.hosts or ())))
     server = _Server(
         uvicorn.Config(
             pages,
             log_config=None,
             access_log=False,
             server_header=False,
+            proxy_headers=False,  # a client's own word for its address
+            ws="none",
             headers=_HEADERS,
             lifespan="off",
             timeout_graceful_shutdown=4,

@@ -83,7 +83,11 @@ def build(bucket: Bucket, listing: Listing, live: Live, health: telemetry.Health
         return Response(
             _read(request),
             media_type="image/jpeg",
-            headers={"Cache-Control": "private, max-age=3600, immutable"},
+            headers={
+                # An erased face is soon gone from browsers; one without the cookie shows nothing.
+                "Cache-Control": "private, max-age=600, immutable",
+                "Vary": "Cookie, Authorization",
+            },
         )
 
     def _name(request: Request) -> FaceName:
@@ -99,12 +103,11 @@ def build(bucket: Bucket, listing: Listing, live: Live, health: telemetry.Health
         return content
 
     async def events(request: Request) -> Response:
+        headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+        if request.method == "HEAD":
+            return Response(media_type="text/event-stream", headers=headers)
         stream = _stream(live, _chosen(request))
-        return StreamingResponse(
-            stream,
-            media_type="text/event-stream",
-            headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
-        )
+        return StreamingResponse(stream, media_type="text/event-stream", headers=headers)
 
     async def operations(request: Request) -> Response:
         health.beat()
