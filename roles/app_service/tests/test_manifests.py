@@ -3,9 +3,11 @@
 import base64
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import kubernetes_validate
 import pytest
@@ -32,6 +34,7 @@ def manifests(tmp_path_factory):
         "ansible_connection": "local",
         "ansible_python_interpreter": sys.executable,
         "app_image_tag": "0123456789ab",
+        "facefleet_cloud_address": "cloud.example.org",
         "facefleet_nodeport": 30883,  # the default's may be taken, by a demo
         "recorder": str(HERE / "recorder.py"),
         "out": str(folder / "out"),
@@ -224,7 +227,8 @@ def test_every_flow_is_named(manifests):
     dns, credentials = ("kube-dns", 53, 53), ("169.254.169.254/32", 80)
     s3 = {dns, ("anywhere", 443), credentials}
     detectors = {("detector-yard", 1883), ("detector-gate", 1883)}
-    asked = {("broker", 1883), ("forwarder", 8080)}
+    broker = {("broker", 1883), dns}  # a Service is found by its name
+    asked = {*broker, ("forwarder", 8080)}
     assert found == {
         ("cloud-1", "broker"): ({("anywhere", 8883), ("processor", 8883)}, set()),
         ("cloud-1", "processor"): (set(), {("broker", 8883), *s3}),
@@ -232,12 +236,35 @@ def test_every_flow_is_named(manifests):
         ("jetson-2", "broker"): ({("forwarder", 1883), ("logger", 1883), *detectors}, set()),
         ("jetson-2", "forwarder"): (
             {("detector-yard", 8080), ("detector-gate", 8080)},
-            {("broker", 1883), dns, ("anywhere", 30883)},
+            {*broker, ("anywhere", 30883)},
         ),
-        ("jetson-2", "logger"): (set(), {("broker", 1883)}),
+        ("jetson-2", "logger"): (set(), broker),
         ("jetson-2", "detector-yard"): (set(), {*asked, ("192.0.2.50/32", 554)}),
         ("jetson-2", "detector-gate"): (set(), {*asked, ("192.0.2.51/32", 554)}),
     }
+
+
+def test_a_service_may_resolve_the_names_that_it_is_told_and_none_where_it_is_told_none(manifests):
+    for items in manifests.values():
+        for item in items:
+            if "template" in item.get("spec", {}):
+                name = item["metadata"]["name"]
+                resolves = ("kube-dns", 53, 53) in flows(items, name, "egress")
+                assert resolves == bool(names_told(items, name)), name
+
+
+def names_told(items, name):
+    """The host names among the addresses that a service is told; AWS's is made of the bucket's."""
+    told = {}
+    for item in items:
+        if item["metadata"].get("labels", {}).get("app.kubernetes.io/name") == name:
+            if item["kind"] == "ConfigMap":
+                told |= item["data"]
+            elif item["kind"] == "Secret":
+                told |= {key: base64.b64decode(text).decode() for key, text in item["data"].items()}
+    hosts = [urlsplit(text).hostname for text in told.values() if re.match(r"\w+://", text)]
+    names = [host for host in hosts if not re.fullmatch("[0-9.]+", host)]
+    return names + [told[key] for key in ["FACEFLEET_BUCKET"] if key in told]
 
 
 def test_what_is_not_named_does_not_pass(manifests):
