@@ -1,5 +1,6 @@
-"""A role's own variables, worked out without a playbook run: for tests of rules that are data."""
+"""What a role is made of, for tests of its rules without a playbook run: variables, and modules."""
 
+import importlib.util
 from pathlib import Path
 
 from ansible.parsing.dataloader import DataLoader
@@ -28,3 +29,11 @@ class RoleVariables:
         """What the variable `name` is where the inventory and the tasks before gave `variables`."""
         templar = Templar(self._loader, variables=self._variables | variables)
         return templar.template(trust_as_template(f"{{{{ {name} }}}}"))
+
+
+def library(role, name):
+    """A module of a role, as Python's."""
+    spec = importlib.util.spec_from_file_location(name, ROLES / role / f"library/{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

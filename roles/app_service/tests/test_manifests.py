@@ -176,6 +176,25 @@ def test_every_pod_is_bounded_and_probed(pods):
             assert {"livenessProbe", "readinessProbe", "startupProbe"} <= set(container)
 
 
+def test_a_full_disk_takes_no_pod_that_a_face_passes(manifests):
+    """The kubelet evicts no critical pod, and starts one also where the node is short of disk."""
+    usual = {
+        (host, item["metadata"]["name"])
+        for host, items in manifests.items()
+        for item in items
+        if "template" in item.get("spec", {})
+        and item["spec"]["template"]["spec"].get("priorityClassName") != "system-node-critical"
+    }
+    assert usual == {
+        ("cloud-1", "gallery"),
+        *((device, "logger") for device in ("jetson-1", "jetson-2", "jetson-3")),
+    }
+    for pod in [pod for items in manifests.values() for pod in pods_of(items)]:
+        tolerated = {toleration["key"] for toleration in pod.get("tolerations", [])}
+        taint = {"node.kubernetes.io/disk-pressure"} if "priorityClassName" in pod else set()
+        assert tolerated == taint
+
+
 def test_no_pod_needs_a_registry(pods):
     for pod in pods:
         for container in pod["containers"]:

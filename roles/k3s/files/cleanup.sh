@@ -32,14 +32,14 @@ for route in $(ip route show root 10.42.0.0/16 | awk '{print $1}'); do
 done
 
 for tables in iptables ip6tables; do
-    rules=$("$tables-save" 2>/dev/null | grep -E 'KUBE-|CNI-|FLANNEL|flanneld| cni0 ') || continue
+    rules=$("$tables-save" 2>/dev/null | grep -E 'KUBE-|CNI-|FLANNEL|flanneld| cni0 |FACEFLEET') || continue
     echo "$tables: $(echo "$rules" | wc -l) rules"
-    "$tables-save" | grep -vE 'KUBE-|CNI-|FLANNEL|flanneld| cni0 ' | "$tables-restore"
+    "$tables-save" | grep -vE 'KUBE-|CNI-|FLANNEL|flanneld| cni0 |FACEFLEET' | "$tables-restore"
 done
 
 # What is in /var/lib/kubelet, and itself where it is not a mount.
 for path in /etc/rancher/k3s /run/k3s /run/flannel "$state" /var/lib/kubelet /var/lib/cni /var/log/pods \
-    /var/log/containers /usr/local/bin/k3s; do
+    /var/log/containers /usr/local/bin/k3s /usr/local/sbin/facefleet-firewall; do
     [ -e "$path" ] || continue
     find "$path" -xdev -depth ! -path "$path" -delete
     if ! mountpoint -q "$path"; then rm -rf "$path"; echo "path $path"; fi

@@ -26,7 +26,7 @@ from facefleet.delivery.database import Database, OutboxError, is_full
 from facefleet.errors import FacefleetError
 from facefleet.names import FaceName, content_tag
 
-RESERVE = 64 << 20  # bytes of the disk that are left to others
+RESERVE = 512 << 20  # bytes of the disk left to others: below 256 MiB, the kubelet evicts pods
 LEDGER_DAYS = 30  # the default of the bucket's lifecycle; an audit sees no further back
 EPOCH_ZERO = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
