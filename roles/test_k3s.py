@@ -16,6 +16,7 @@ HEALTHY = {
     "disk": 50 << 30,
     "taken": [],
     "version": "",
+    "foreign_units": [],
     "units": [],
     "running": "",
 }

@@ -1,0 +1,194 @@
+#!/usr/bin/python
+"""Gather what k3s needs of a host, and what there is of it."""
+
+import os
+import pathlib
+
+from ansible.module_utils.basic import AnsibleModule
+
+DOCUMENTATION = r"""
+module: k3s_host
+short_description: Gather what k3s needs of a host, and what there is of it
+description:
+  - Reads the kernel's files, asks C(modprobe), C(systemctl) and k3s, and returns a dictionary.
+  - It returns no facts, so that nothing a host says becomes a variable of its own.
+attributes:
+  check_mode:
+    support: full
+options:
+  unit:
+    description: The systemd unit that runs k3s, C(k3s) or C(k3s-agent).
+    type: str
+    required: true
+  ports:
+    description: The ports that k3s and the broker need.
+    type: list
+    elements: int
+    required: true
+"""
+
+RETURN = r"""
+host:
+  description: What was found.
+  returned: always
+  type: dict
+  sample:
+    cgroup: 2
+    controllers: [cpu, cpuset, memory, pids]
+    disk: 53687091200
+    foreign_units: []
+    memory: 8127668224
+    missing: []
+    running: ""
+    swap: []
+    taken: []
+    units: [k3s]
+    version: v1.36.3+k3s1
+"""
+
+MODULES = (
+    "overlay",
+    "br_netfilter",
+    "nf_conntrack",
+    "nf_nat",
+    "veth",
+    "vxlan",
+    "xt_comment",
+    "xt_conntrack",
+    "xt_MASQUERADE",
+    "xt_multiport",
+)
+K3S = "/usr/local/bin/k3s"
+DATA = "/var/lib/rancher"
+UNITS = "/etc/systemd/system"
+# What the role's unit gives k3s: a k3s without it is another's.
+FINGERPRINT = "FACEFLEET_K3S="
+LISTENS = "0A"  # a socket's state in /proc/net/tcp
+
+
+class Host:
+    """A host by its files, below `root`, and by its commands: `run` takes one, and returns its
+    exit status and output."""
+
+    def __init__(self, run, root="/"):
+        self._run = run
+        self._root = pathlib.Path(root)
+
+    def _path(self, path):
+        return self._root / path.lstrip("/")
+
+    def _read(self, path):
+        """The text of a file; empty where there is none, or it may not be read."""
+        try:
+            return self._path(path).read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            return ""
+
+    def gather(self, unit, ports):
+        units = [name for name in ("k3s", "k3s-agent") if self._read(self._unit(name))]
+        ours = [name for name in units if FINGERPRINT in self._read(self._unit(name))]
+        return {
+            "cgroup": self.cgroup(),
+            "controllers": self.controllers(),
+            "disk": self.disk(),
+            "foreign_units": [name for name in units if name not in ours],
+            "memory": self.memory(),
+            "missing": self.missing(),
+            "running": self.running(unit),
+            "swap": self.swap(),
+            "taken": self.taken(ports),
+            "units": ours,
+            "version": self.version(),
+        }
+
+    @staticmethod
+    def _unit(name):
+        return f"{UNITS}/{name}.service"
+
+    def cgroup(self):
+        return 2 if self._path("/sys/fs/cgroup/cgroup.controllers").exists() else 1
+
+    def controllers(self):
+        if self.cgroup() == 2:
+            return self._read("/sys/fs/cgroup/cgroup.controllers").split()
+        rows = [line.split() for line in self._read("/proc/cgroups").splitlines()]
+        return [row[0] for row in rows if len(row) == 4 and row[3] == "1"]
+
+    def missing(self):
+        # A container has no modules of its own: nothing can be said there.
+        if not self._path(f"/lib/modules/{os.uname().release}").is_dir():
+            return []
+        return [
+            module
+            for module in MODULES
+            if not self._path(f"/sys/module/{module}").is_dir()
+            and self._run(["modprobe", "--dry-run", "--quiet", module])[0] != 0
+        ]
+
+    def swap(self):
+        """Devices and files, without compressed memory, which is JetPack's own and fine."""
+        rows = self._read("/proc/swaps").splitlines()[1:]
+        return [row.split()[0] for row in rows if row.strip() and "zram" not in row.split()[0]]
+
+    def memory(self):
+        for line in self._read("/proc/meminfo").splitlines():
+            name, _, rest = line.partition(":")
+            if name == "MemTotal":
+                return int(rest.split()[0]) * 1024
+        return 0
+
+    def disk(self):
+        """The bytes that are free where k3s keeps its data."""
+        path = self._path(DATA)
+        while not path.exists():
+            path = path.parent
+        free = os.statvfs(path)
+        return free.f_bavail * free.f_frsize
+
+    def taken(self, ports):
+        """Those of `ports` that something listens on."""
+        listening = set()
+        for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+            for row in self._read(table).splitlines()[1:]:
+                address, _, state = row.split()[1:4]
+                if state == LISTENS:
+                    listening.add(int(address.rpartition(":")[2], 16))
+        return sorted(listening & set(ports))
+
+    def version(self):
+        """As v1.36.3+k3s1; empty where there is no k3s, or it does not run."""
+        if not self._path(K3S).exists():
+            return ""
+        words = self._run([K3S, "--version"])[1].split()
+        return words[2] if words[:2] == ["k3s", "version"] and len(words) > 2 else ""
+
+    def running(self, unit):
+        """The fingerprint that the unit's process was started with; empty where none runs."""
+        show = ["systemctl", "show", "--property=MainPID", "--value", f"{unit}.service"]
+        pid = self._run(show)[1].strip()
+        for variable in self._read(f"/proc/{pid}/environ").split("\0"):
+            if variable.startswith(FINGERPRINT):
+                return variable[len(FINGERPRINT) :]
+        return ""
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec={
+            "unit": {"type": "str", "required": True},
+            "ports": {"type": "list", "elements": "int", "required": True},
+        },
+        supports_check_mode=True,
+    )
+
+    def run(command):
+        program = module.get_bin_path(command[0])  # in the folders of root's, too
+        if program is None:
+            return 127, ""
+        return module.run_command([program, *command[1:]])[:2]
+
+    module.exit_json(changed=False, host=Host(run).gather(**module.params))
+
+
+if __name__ == "__main__":
+    main()

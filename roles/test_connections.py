@@ -1,0 +1,70 @@
+"""Tasks do the same over every connection, and as an ordinary user with sudo."""
+
+import ast
+from pathlib import Path
+
+import pytest
+import yaml
+from playbook_tasks import NESTED, tasks
+
+ROOT = Path(__file__).parents[1]
+FILES = [
+    path
+    for folder in ("roles", "playbooks", "molecule")
+    for path in sorted((ROOT / folder).rglob("*.yml"))
+    if isinstance(yaml.safe_load(path.read_text()), list)
+]
+MODULES = [
+    *(ROOT / "roles").glob("*/library/*.py"),
+    *(ROOT / "roles").glob("*/module_utils/*.py"),
+]
+
+
+def test_no_task_hands_a_host_a_terminal():
+    """Over ssh these have one, and what goes to stderr comes back among the output.
+
+    `raw` is for a host without Python, and its output must not be looked at.
+    """
+    found = {
+        (str(path.relative_to(ROOT)), module)
+        for path in FILES
+        for task in tasks(yaml.safe_load(path.read_text()))
+        for module in ("script", "raw")
+        if module in task or f"ansible.builtin.{module}" in task
+    }
+    assert found == {("playbooks/tasks/reach.yml", "raw")}
+
+
+def delegated(node, become):
+    """(name, become) of each task for the controller in a play that may use sudo on its hosts."""
+    if isinstance(node, list):
+        for item in node:
+            yield from delegated(item, become)
+    elif isinstance(node, dict):
+        become = node.get("become", (node.get("vars") or {}).get("ansible_become", become))
+        if node.get("delegate_to") == "localhost":
+            yield node.get("name"), become
+        for key in NESTED:
+            yield from delegated(node.get(key), become)
+
+
+def plays(path):
+    """What a file says of privileges before a task does: its play's, or its includer's."""
+    for node in yaml.safe_load(path.read_text()):
+        if "hosts" in node:
+            yield node, node.get("become", False)
+        else:
+            yield node, "as the play has it"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_what_the_controller_does_it_does_as_the_user_who_runs_ansible(path):
+    for node, become in plays(path):
+        for name, sudo in delegated(node, become):
+            assert sudo is False, name
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.stem)
+def test_a_module_can_be_read_by_the_python_of_the_oldest_host(path):
+    """JetPack 5 has 3.8."""
+    ast.parse(path.read_text(), feature_version=(3, 8))
