@@ -77,7 +77,7 @@ def feed_plain(pipe: Connection, port: int, qos: int, count: int, _folder: str) 
     for n in range(count):
         face = _BODY % n
         name = FaceName(DEVICE, CAMERA, datetime.now(UTC), "0" * 8, n + 1, content_tag(face))
-        client.publish(str(name), face, qos)
+        client.publish(name.topic, face, qos)
     pipe.send("done")
     pipe.recv()
     client.disconnect()

@@ -1,6 +1,7 @@
-"""A face's name and its text are the same thing; a receipt survives the wire."""
+"""A face's name, its key and its topic say the same; a receipt survives the wire."""
 
 import json
+import re
 from datetime import UTC, datetime
 
 import pytest
@@ -20,25 +21,38 @@ face_names = st.builds(
     seqs,
     hex8,
 )
-TOPIC = "faces/edge-1/front/2026/02/28/235959.000001-0123abcd-7-89abcdef.jpg"
+TOPIC = "faces/edge-1/front/2026/02/28/235959-000001-0123abcd-7-89abcdef"
+KEY = "faces/edge-1/front/2026/02/28/235959.000001-0123abcd-7-89abcdef.jpg"
 
 
 @given(face_names)
-def test_a_name_is_read_back_from_its_topic(name: FaceName) -> None:
+def test_a_name_is_read_back_from_its_key_and_its_topic(name: FaceName) -> None:
     assert FaceName.parse(str(name)) == name
+    assert FaceName.of_topic(name.topic) == name
+    assert FaceName.of_topic(str(name)) == name  # as devices of version 0.1 say it
+    assert FaceName.parse(name.topic) is None
 
 
-@given(st.text() | st.from_regex(r"faces/.*") | st.text().map(lambda tail: TOPIC + tail))
-def test_what_parses_is_spelled_as_it_was(topic: str) -> None:
-    name = FaceName.parse(topic)
-    assert name is None or str(name) == topic
+@given(face_names)
+def test_a_topic_survives_a_broker_that_keeps_dots_for_itself(name: FaceName) -> None:
+    assert re.fullmatch(r"[a-z0-9/-]+", name.topic, re.ASCII)
+    assert len(name.topic) < len(str(name)) <= 200
 
 
-def test_the_topic_says_all() -> None:
-    name = FaceName.parse(TOPIC)
-    assert name == FaceName(
+@given(st.text() | st.from_regex(r"faces/.*") | st.text().map(lambda tail: KEY + tail))
+def test_what_parses_is_spelled_as_it_was(text: str) -> None:
+    name = FaceName.parse(text)
+    assert name is None or str(name) == text
+    name = FaceName.of_topic(text)
+    assert name is None or text in (str(name), name.topic)
+
+
+def test_key_and_topic_say_all() -> None:
+    name = FaceName(
         "edge-1", "front", datetime(2026, 2, 28, 23, 59, 59, 1, UTC), "0123abcd", 7, "89abcdef"
     )
+    assert (str(name), name.topic) == (KEY, TOPIC)
+    assert FaceName.parse(KEY) == FaceName.of_topic(TOPIC) == name
 
 
 @pytest.mark.parametrize(
@@ -80,9 +94,19 @@ def test_the_topic_says_all() -> None:
         ("000001", "1"),
     ],
 )
-def test_a_malformed_topic_is_nobodys_name(there: str, instead: str) -> None:
-    assert there in TOPIC
-    assert FaceName.parse(TOPIC.replace(there, instead, 1)) is None
+def test_a_malformed_key_or_topic_is_nobodys_name(there: str, instead: str) -> None:
+    assert there in KEY
+    assert FaceName.parse(KEY.replace(there, instead, 1)) is None
+    malformed = TOPIC.replace(there, instead, 1) if there in TOPIC else TOPIC + instead
+    assert FaceName.of_topic(malformed) is None
+
+
+@pytest.mark.parametrize(
+    "mixture",
+    [TOPIC + ".jpg", KEY.removesuffix(".jpg"), TOPIC.replace("235959-", "235959/"), TOPIC + "\n"],
+)
+def test_half_a_key_is_no_topic(mixture: str) -> None:
+    assert FaceName.of_topic(mixture) is None
 
 
 def test_a_tag_is_of_the_content() -> None:

@@ -244,7 +244,7 @@ class Client:
         return self._reasons[number]
 
 
-FACE = "2026/02/28/235959.000001-0123abcd-7-89abcdef.jpg"
+FACE = "2026/02/28/235959-000001-0123abcd-7-89abcdef"
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""A face's name as MQTT topic and as object key (they are the same), and receipts on the wire.
+"""A face's name as MQTT topic and as object key, and receipts on the wire.
 
 Pure functions: no clock, no network.
 """
@@ -14,13 +14,13 @@ _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"  # a DNS label: also fits Kuber
 _LABEL_RE = re.compile(_LABEL)
 _TAG_RE = re.compile(r"[0-9a-f]{8}")
 _LAST_SEQ = 10**18 - 1
-_FACE_RE = re.compile(
+_FACE = (
     rf"faces/(?P<device>{_LABEL})/(?P<camera>{_LABEL})/"
-    r"(?P<date>[1-9]\d{3}/\d\d/\d\d)/(?P<time>\d{6}\.\d{6})"
-    r"-(?P<epoch>[0-9a-f]{8})-(?P<seq>[1-9]\d{0,17})-(?P<tag>[0-9a-f]{8})\.jpg",
-    re.ASCII,
+    r"(?P<date>[1-9]\d{3}/\d\d/\d\d)/(?P<time>\d{6})%s(?P<fraction>\d{6})"
+    r"-(?P<epoch>[0-9a-f]{8})-(?P<seq>[1-9]\d{0,17})-(?P<tag>[0-9a-f]{8})%s"
 )
-_TIME = "%Y/%m/%d/%H%M%S.%f"
+_KEY_RE = re.compile(_FACE % (r"\.", r"\.jpg"), re.ASCII)
+_TOPIC_RE = re.compile(_FACE % ("-", ""), re.ASCII)
 _LARGEST_RECEIPT = 64 << 10  # bytes; a processor's has a hundred short rows at most
 
 FACES = "faces/#"
@@ -66,22 +66,41 @@ class FaceName:
     tag: str  # see content_tag
 
     def __str__(self) -> str:
-        """The topic, which is the object's key."""
+        """The object's key."""
         return (
-            f"faces/{self.device}/{self.camera}/{self.captured:{_TIME}}"
+            f"faces/{self.device}/{self.camera}/{self.captured:%Y/%m/%d/%H%M%S.%f}"
             f"-{self.epoch}-{self.seq}-{self.tag}.jpg"
         )
 
+    @property
+    def topic(self) -> str:
+        """The MQTT topic: the key without its dots, which RabbitMQ rewrites and NATS may refuse."""
+        return (
+            f"faces/{self.device}/{self.camera}/{self.captured:%Y/%m/%d/%H%M%S-%f}"
+            f"-{self.epoch}-{self.seq}-{self.tag}"
+        )
+
     @classmethod
-    def parse(cls, topic: str) -> "FaceName | None":
-        """The name that `topic` spells, or None where it is not a face's."""
-        match = _FACE_RE.fullmatch(topic)
+    def parse(cls, key: str) -> "FaceName | None":
+        """The name that an object's key spells, or None where it is not a face's."""
+        return cls._of(_KEY_RE.fullmatch(key))
+
+    @classmethod
+    def of_topic(cls, topic: str) -> "FaceName | None":
+        """The name that a topic spells, or None where it is not a face's.
+
+        A key is taken too: devices of version 0.1 publish under it.
+        """
+        return cls._of(_TOPIC_RE.fullmatch(topic) or _KEY_RE.fullmatch(topic))
+
+    @classmethod
+    def _of(cls, match: re.Match[str] | None) -> "FaceName | None":
         if match is None:
             return None
         try:
             # From ISO 8601's basic form: a quarter of strptime's price.
             captured = datetime.fromisoformat(
-                f"{match['date'].replace('/', '')}T{match['time']}+00:00"
+                f"{match['date'].replace('/', '')}T{match['time']}.{match['fraction']}+00:00"
             )
         except ValueError:  # the 31st of February
             return None

@@ -26,7 +26,7 @@ SLACK = 24 * MIB  # what a process may grow by in any case: buffers, libraries t
 
 def name(camera: str, seq: int, payload: bytes) -> str:
     at = datetime(2026, 2, 28, 23, 59, 59, seq, UTC)
-    return str(FaceName("edge-1", camera, at, "0123abcd", seq, content_tag(payload)))
+    return FaceName("edge-1", camera, at, "0123abcd", seq, content_tag(payload)).topic
 
 
 def attack(port: int, topic: bytes, payload: bytes, qos: int = 0) -> None:

@@ -33,7 +33,7 @@ def detector(rig: Rig, broker: str = NOBODY, **more: object) -> tuple[Process, s
 
 
 def names(listener: Listener) -> list[FaceName]:
-    found = [FaceName.parse(topic) for topic, *_ in listener.heard if topic.startswith("faces/")]
+    found = [FaceName.of_topic(topic) for topic, *_ in listener.heard if topic.startswith("faces/")]
     assert None not in found
     return found
 
@@ -50,7 +50,7 @@ def test_it_sends_faces_that_say_what_they_are(rig: Rig) -> None:
         await_true(lambda: len(set(map(str, names(listener)))) >= 3, "faces come")
         await_true(lambda: ready(url), "it is ready")
         for topic, payload, _ in list(listener.heard):
-            if name := FaceName.parse(topic):
+            if name := FaceName.of_topic(topic):
                 assert (name.device, name.camera) == ("edge-1", "front")
                 assert name.tag == content_tag(payload)
                 assert began <= name.captured <= datetime.now(UTC)

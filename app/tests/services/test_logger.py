@@ -7,7 +7,7 @@ from facefleet.names import Receipt
 from lab.listener import Listener
 from lab.rig import Rig, await_true, unmet
 
-FACE = "faces/edge-1/front/2026/02/28/235959.000001-0123abcd-7-89abcdef.jpg"
+FACE = "faces/edge-1/front/2026/02/28/235959-000001-0123abcd-7-89abcdef"
 
 
 def test_a_line_for_each(rig: Rig) -> None:

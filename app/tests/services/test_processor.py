@@ -24,9 +24,13 @@ def jpeg(number: int, size: int = 1000) -> bytes:
     return picture.jpeg(b"%d" % number + bytes(size))
 
 
-def topic(seq: int, data: bytes, camera: str) -> str:
+def name(seq: int, data: bytes, camera: str) -> FaceName:
     at = datetime(2026, 2, 28, 23, 59, 59, seq % 1_000_000, UTC)
-    return str(FaceName("edge-1", camera, at, EPOCH, seq, content_tag(data)))
+    return FaceName("edge-1", camera, at, EPOCH, seq, content_tag(data))
+
+
+def topic(seq: int, data: bytes, camera: str) -> str:
+    return name(seq, data, camera).topic
 
 
 def metric(url: str, name: str) -> float:
@@ -62,13 +66,14 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         yield Running(rig)
 
 
-def test_a_face_is_stored_and_confirmed(running: Running) -> None:
+@pytest.mark.parametrize("camera", ["one", "of-version-0-1"])
+def test_a_face_is_stored_and_confirmed(running: Running, camera: str) -> None:
     data = jpeg(1)
-    key = topic(1, data, "one")
-    with Listener(running.port, "receipts/edge-1/one") as listener:
-        listener.say(key, data)
-        await_true(lambda: listener.receipts("edge-1", "one"), "a receipt comes")
-        (receipt,) = listener.receipts("edge-1", "one")
+    key = str(name(1, data, camera))
+    with Listener(running.port, f"receipts/edge-1/{camera}") as listener:
+        listener.say(topic(1, data, camera) if camera == "one" else key, data)
+        await_true(lambda: listener.receipts("edge-1", camera), "a receipt comes")
+        (receipt,) = listener.receipts("edge-1", camera)
     assert (receipt.epoch, receipt.stored) == (EPOCH, [(1, content_tag(data))])
     assert not receipt.quarantined
     assert not receipt.refused
@@ -97,10 +102,10 @@ def test_a_face_sent_five_times_at_once_is_put_once(rig: Rig) -> None:
 
 def test_a_face_that_was_there_before_is_confirmed(running: Running) -> None:
     data = jpeg(3)
-    key = topic(3, data, "before")
+    key = str(name(3, data, "before"))
     s3(running.endpoint).put_object(Bucket=BUCKET, Key=key, Body=data)
     with Listener(running.port, "receipts/edge-1/before") as listener:
-        listener.say(key, data)
+        listener.say(topic(3, data, "before"), data)
         await_true(lambda: listener.stored("edge-1", "before") == [3], "a receipt comes")
 
 

@@ -219,7 +219,7 @@ class Sender:
         else:
             name, jpeg = face
             # What the socket does not take is lost on its way, like any other: it is sent again.
-            self._connection.publish(str(name), jpeg, self._qos)
+            self._connection.publish(name.topic, jpeg, self._qos)
 
     def _on_up(self) -> None:
         self._health.set("broker", None)

@@ -32,7 +32,7 @@ def _line(topic: str, payload: bytes, retain: bool) -> None:
     kind = topic.split("/", 1)[0]
     HEARD.labels(kind).inc()
     if kind == "faces":
-        name = FaceName.parse(topic)
+        name = FaceName.of_topic(topic)
         if name is None:
             log.warning("a face with a malformed topic", topic=topic[:200], bytes=len(payload))
         else:

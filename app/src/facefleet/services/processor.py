@@ -208,8 +208,8 @@ def _cost(topic: str, payload: bytes) -> int:
 
 
 def judge(topic: str, payload: bytes, max_bytes: int) -> _Job:
-    """Where a message goes: under its topic where it is a face, or else into quarantine."""
-    name = FaceName.parse(topic)
+    """Where a message goes: under its name where it is a face, or else into quarantine."""
+    name = FaceName.of_topic(topic)
     if name is not None and content_tag(payload) != name.tag:
         # Damaged on its way, or somebody else's: the one that the tag names is still to come,
         # so there is no receipt for this.
@@ -217,7 +217,7 @@ def judge(topic: str, payload: bytes, max_bytes: int) -> _Job:
     else:
         fault = _fault(name, payload, max_bytes)
     if fault is None:
-        return _Job(topic, payload, name, None, topic, {"Content-Type": "image/jpeg"})
+        return _Job(topic, payload, name, None, str(name), {"Content-Type": "image/jpeg"})
     digest = hashlib.sha256(topic.encode() + b"\0" + payload).hexdigest()
     place = f"{name.device}/{name.camera}" if name else "unknown"
     attributes = {

@@ -136,7 +136,7 @@ class _Eraser:
                 return False  # it has just expired
             raise
         topic = unquote(answer["Metadata"].get("topic", ""))
-        if name := FaceName.parse(topic):
+        if name := FaceName.of_topic(topic):
             return self._scope.covers(name)
         named = re.match(r"faces/([^/]+)/", topic)
         device = place[1] if len(place) > 3 else named and named[1]

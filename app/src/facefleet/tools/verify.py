@@ -56,7 +56,7 @@ class _Probe:
         )
 
     def _hear(self, topic: str, payload: bytes, _retain: bool) -> None:
-        if topic == str(self._name):
+        if topic == self._name.topic:
             self._heard.set()
         elif (found := Receipt.decode(payload)) and found.epoch == self._name.epoch:
             self._confirmed.set()
@@ -101,7 +101,7 @@ class _Probe:
 
     async def _repeat(self) -> None:
         while True:
-            if not self._broker.publish(str(self._name), self._jpeg):
+            if not self._broker.publish(self._name.topic, self._jpeg):
                 await asyncio.sleep(0.05)  # not connected yet
             else:
                 await asyncio.sleep(AGAIN)
