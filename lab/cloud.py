@@ -54,7 +54,7 @@ class Cloud:
 
     def connections(self, device: str) -> int:
         """How often a device's forwarder has connected."""
-        return self.process.log.read_text().count(f" as forwarder-{device} ")
+        return self.process.log.read_text().count(f" as {device} ")
 
 
 def certificate(folder: Path, authority: Authority, name: str) -> Path:

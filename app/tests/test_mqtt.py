@@ -244,7 +244,7 @@ def test_what_was_retained_comes_again(rig: Rig) -> None:
     async def story() -> None:
         async with running(Client(port)) as client:
             await until(lambda: client.heard == [("test/kept", b"k", True)])
-            client.connection.refresh("test/#")
+            client.connection.retained("test/#")
             await until(lambda: client.heard == [("test/kept", b"k", True)] * 2)
 
     asyncio.run(story())

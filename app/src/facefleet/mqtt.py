@@ -11,7 +11,7 @@ from paho.mqtt.client import MQTT_ERR_SUCCESS, Client, MQTTMessage
 from pydantic import AnyUrl
 
 from facefleet.telemetry import log
-from facefleet.wire import Wire
+from facefleet.wire import LARGEST_PAYLOAD, Wire
 
 KEEPALIVE = 10  # seconds; a link that swallows everything is noticed within twice that
 CONNECT_TIMEOUT = 3  # seconds
@@ -73,18 +73,26 @@ class Connection:
             await asyncio.sleep(delay * random.uniform(0.5, 1))
 
     def publish(self, topic: str, payload: bytes, qos: int = 0, retain: bool = False) -> bool:
-        """Hand a message to the socket; False where it was dropped (not connected, or too slow)."""
+        """Hand a message to the socket; False where it was dropped.
+
+        The connection is down or too slow, or the message so large that the broker would end it.
+        """
         if not self.is_up or self._wire.unsent > MAX_UNSENT:
+            return False
+        if len(payload) > LARGEST_PAYLOAD:
+            log.warning("a message was dropped, for it is too large", bytes=len(payload))
             return False
         if qos == 2:
             return self._wire.client.publish(topic, payload, qos, retain).rc == MQTT_ERR_SUCCESS
         self._wire.publish(topic, payload, qos, retain)
         return True
 
-    def refresh(self, topic: str, qos: int = 0) -> None:
-        """Subscribe again, so that the broker sends the retained messages again."""
+    def retained(self, topics: str, qos: int = 0, *, keep: bool = True) -> None:
+        """Have the broker send its retained messages again; `keep`: stay subscribed to them."""
         if self.is_up:
-            self._wire.client.subscribe(topic, qos)
+            self._wire.client.subscribe(topics, qos)
+            if not keep:
+                self._wire.client.unsubscribe(topics)
 
     async def _session(self) -> tuple[bool, str]:
         """One connection from start to end: whether it was up, and why it ended."""

@@ -24,6 +24,9 @@ _TOPIC_RE = re.compile(_FACE % ("-", ""), re.ASCII)
 _LARGEST_RECEIPT = 64 << 10  # bytes; a processor's has a hundred short rows at most
 
 FACES = "faces/#"
+ECHO = "faces/echo"
+"""Said by a processor to itself: a broker that delivers this delivers faces."""
+STATUSES = "status/#"
 HELLO = "receipts/hello"
 """Said by a forwarder or a processor that has (re)connected: send what is unconfirmed again."""
 

@@ -166,7 +166,7 @@ class ProcessorSettings(ServiceSettings):
     """Name of a shared subscription, where several processors divide the work."""
     puts: int = Field(128, ge=1, le=512)
     """PUTs at a time."""
-    max_face_bytes: ByteSize = Field(ByteSize(1 << 20), ge=1024)
+    max_face_bytes: ByteSize = Field(ByteSize(1 << 20), ge=1024, le=1 << 20)
 
 
 class GallerySettings(ServiceSettings):

@@ -19,7 +19,8 @@ _TYPE, _QOS, _QOS_1, _RETAIN = 0xF0, 0x06, 0x02, 0x01
 _FIRST_ID, _LAST_ID = 0x8000, 0xFFFF  # of our packets; paho numbers its own from 1
 _PUBREC = 0x50
 _LARGEST_LENGTH = 4  # bytes that say how long a packet is
-LARGEST = 16 << 20  # bytes of a packet; MQTT allows 256 MiB, and no face comes near this
+LARGEST_PAYLOAD = 1 << 20  # bytes: no face is larger
+LARGEST = LARGEST_PAYLOAD + (1 << 16) + 16  # bytes of a packet: that, the longest topic, and a head
 
 
 class Wire(asyncio.Protocol):

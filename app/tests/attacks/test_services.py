@@ -24,9 +24,9 @@ MIB = 1 << 20
 SLACK = 24 * MIB  # what a process may grow by in any case: buffers, libraries that come late
 
 
-def name(camera: str, seq: int, payload: bytes) -> str:
+def name(camera: str, seq: int, payload: bytes) -> FaceName:
     at = datetime(2026, 2, 28, 23, 59, 59, seq, UTC)
-    return FaceName("edge-1", camera, at, "0123abcd", seq, content_tag(payload)).topic
+    return FaceName("edge-1", camera, at, "0123abcd", seq, content_tag(payload))
 
 
 def attack(port: int, topic: bytes, payload: bytes, qos: int = 0) -> None:
@@ -69,7 +69,7 @@ def arrives(port: int, camera: str) -> None:
     """A good face that is sent now is stored and confirmed."""
     face = picture.jpeg(camera.encode())
     with Listener(port, f"receipts/edge-1/{camera}") as listener:
-        listener.say(name(camera, 1, face), face)
+        listener.say(name(camera, 1, face).topic, face)
         await_true(lambda: listener.stored("edge-1", camera) == [1], "a good face arrives")
 
 
@@ -139,7 +139,7 @@ def test_a_picture_that_is_a_bomb_ends_in_quarantine(cloud: Cloud, kind: str) ->
     payload = bomb(kind)
     before = cloud.processor.peak()
     with Listener(cloud.port, f"receipts/edge-1/{kind}") as listener:
-        listener.say(name(kind, 1, payload), payload)
+        listener.say(name(kind, 1, payload).topic, payload)
         await_true(lambda: listener.receipts("edge-1", kind), "a receipt comes")
         (receipt,) = listener.receipts("edge-1", kind)
     ((_, _, reason),) = receipt.quarantined
@@ -232,7 +232,7 @@ def test_the_gallery_bears_what_is_in_the_bucket(cloud: Cloud, rig: Rig) -> None
     before = process.peak()
 
     def put(camera: str, content: bytes) -> str:
-        key = name(camera, 1, content)
+        key = str(name(camera, 1, content))
         bucket.put_object(Bucket=BUCKET, Key=key, Body=content)
         return key
 

@@ -35,7 +35,7 @@ async def _relay(settings: ForwarderSettings, health: Health) -> None:
     def up_the_cloud() -> None:
         health.set("cloud broker", None)
         cloud.publish(status_topic(device), LINK_UP, retain=True)
-        edge.refresh(status)  # what the cloud missed is what the edge has retained
+        edge.retained(status)  # what the cloud missed is what the edge has retained
         say_hello()
 
     def say_hello() -> None:
@@ -58,7 +58,7 @@ async def _relay(settings: ForwarderSettings, health: Health) -> None:
     )
     cloud = Connection(
         settings.cloud_broker,
-        f"forwarder-{device}",
+        device,  # as its certificate names it
         subscriptions=[(f"receipts/{device}/#", qos), (HELLO, 0)],
         on_message=to_edge,
         on_up=up_the_cloud,

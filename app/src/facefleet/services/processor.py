@@ -16,7 +16,17 @@ from prometheus_client import Counter, Gauge
 
 from facefleet import telemetry
 from facefleet.mqtt import Connection
-from facefleet.names import FACES, HELLO, FaceName, Receipt, content_tag, receipts_topic
+from facefleet.names import (
+    ECHO,
+    FACES,
+    HELLO,
+    STATUSES,
+    FaceName,
+    Receipt,
+    content_tag,
+    receipts_topic,
+)
+from facefleet.quotas import CAMERAS, Cameras, Memory, Statuses
 from facefleet.settings import ProcessorSettings
 from facefleet.store import Store
 from facefleet.telemetry import Health, log
@@ -29,6 +39,8 @@ OVERHEAD = 1024  # bytes that a message costs beside its payload, roughly
 LARGEST = 7680 * 4320  # pixels: an 8K camera's whole frame; whoever looks at it must decode it
 HELD_BYTES = 64 << 20  # held in memory at most; what is beyond is dropped, and sent again
 DRAIN = 4.0  # seconds to finish what is under way at SIGTERM
+WATCH_EVERY = 1.0  # seconds
+DEAF = 5.0  # seconds without its own echo: the broker does not deliver what it has granted
 READY_KEY = "quarantine/ready"  # written once, to learn whether the bucket can be written
 
 STORED = Counter("facefleet_faces_stored", "Faces that are in the bucket since", ["since"])
@@ -60,19 +72,25 @@ class _Processor:
         self._store = Store(
             settings.bucket, settings.puts, lambda error: health.set("bucket", str(error))
         )
-        share = f"$share/{settings.share}/" if settings.share else ""
+        self._subscription = f"$share/{settings.share}/{FACES}" if settings.share else FACES
         self._connection = Connection(
             settings.broker,
             f"processor-{socket.gethostname()}-{os.getpid()}",
-            subscriptions=[(share + FACES, settings.qos)],
+            subscriptions=[(self._subscription, settings.qos), (STATUSES, 0)],
             on_message=self._on_message,
             on_up=self._on_up,
-            on_down=lambda sentence: health.set("broker", sentence),
+            on_down=self._on_down,
             tls=settings.tls,
         )
         self._finished: SimpleQueue[_Job] = SimpleQueue()
         self._under_way: set[str] = set()  # topics
-        self._held = 0  # bytes
+        self._memory = Memory(HELD_BYTES)
+        self._cameras = Cameras()
+        self._statuses = Statuses()
+        self._cleared: set[str] = set()  # topics of retained faces, which the broker is to forget
+        self._clearing = False  # some have come since the last look
+        self._up_since: float | None = None  # monotonic seconds
+        self._hears = False  # faces through this connection
         self._done: OrderedDict[str, FaceName] = OrderedDict()  # by topic, the latest last
         self._receipts: dict[tuple[str, str, str], Receipt] = {}  # by device, camera and epoch
         self._flushing = False
@@ -80,16 +98,20 @@ class _Processor:
 
     async def run(self) -> None:
         """Until cancelled."""
-        self._take(_Job("", b"", None, None, READY_KEY, {"Content-Type": "text/plain"}))
+        probe = _Job("", b"", None, None, READY_KEY, {"Content-Type": "text/plain"})
+        self._memory.take(_device(probe.topic), probe.size)
+        self._take(probe)
         self._flush_soon()
         connection = asyncio.create_task(self._connection.run())
+        watch = asyncio.create_task(self._watch())
         try:
-            ends = {connection, asyncio.wrap_future(self._store.ended)}
+            ends = {connection, watch, asyncio.wrap_future(self._store.ended)}
             ended, _ = await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
             for one in ended:
                 one.result()
         finally:
             self._draining = True
+            watch.cancel()
             deadline = time.monotonic() + DRAIN
             while self._under_way and time.monotonic() < deadline:
                 await asyncio.sleep(FLUSH)
@@ -99,11 +121,59 @@ class _Processor:
     # -- on the loop ---------------------------------------------------------------------------
 
     def _on_up(self) -> None:
-        self._health.set("broker", None)
-        self._connection.publish(HELLO, b"")
+        self._up_since = time.monotonic()
+        self._connection.publish(ECHO, b"")
 
-    def _on_message(self, topic: str, payload: bytes, _retain: bool) -> None:
+    def _on_down(self, sentence: str) -> None:
+        self._up_since, self._hears = None, False
+        self._cleared.clear()
+        self._health.set("broker", sentence)
+
+    async def _watch(self) -> None:
+        """Until it hears faces, ask for an echo; then look for retained ones, again and again."""
+        while True:
+            await asyncio.sleep(WATCH_EVERY)
+            if self._up_since is None:
+                continue
+            if self._clearing:
+                self._clearing = False
+                continue
+            if self._hears:
+                shared = self._subscription != FACES
+                self._connection.retained(FACES, self._qos, keep=not shared)
+                continue
+            self._connection.publish(ECHO, b"")
+            if time.monotonic() - self._up_since > DEAF:
+                self._health.set("broker", self._deaf())
+
+    def _deaf(self) -> str:
+        advice = (
+            "give it a broker with shared subscriptions, or leave out FACEFLEET_SHARE"
+            if self._subscription != FACES
+            else "let this processor write and read faces/# there"
+        )
+        return f"the broker grants {self._subscription} and delivers nothing: {advice}"
+
+    def _on_message(self, topic: str, payload: bytes, retain: bool) -> None:
         if self._draining:
+            return
+        if not topic.startswith("faces"):
+            for excess in self._statuses.excess(topic, len(payload)):
+                self._connection.publish(excess, b"", retain=True)
+            return
+        if not (self._hears or retain):
+            self._hears = True
+            self._health.set("broker", None)
+            self._connection.publish(HELLO, b"")
+        if topic == ECHO:
+            return
+        if not payload and topic in self._cleared:
+            self._cleared.discard(topic)
+            return
+        if retain:  # by a device that wants the broker's memory: no other retains a face
+            self._clearing = True
+            self._cleared.add(topic)
+            self._connection.publish(topic, b"", retain=True)
             return
         if topic in self._under_way:
             REPEATED.inc()
@@ -111,15 +181,14 @@ class _Processor:
             REPEATED.inc()
             self._done.move_to_end(topic)
             self._receipt(name).stored.append((name.seq, name.tag))
-        elif self._held + _cost(topic, payload) > HELD_BYTES:
+        elif not self._memory.take(_device(topic), _cost(topic, payload)):
             DROPPED.inc()
         else:
-            self._take(judge(topic, payload, self._max_bytes))
+            self._take(judge(topic, payload, self._max_bytes, self._cameras))
         if not self._flushing:
             self._flush_soon()
 
     def _take(self, job: "_Job") -> None:
-        self._held += job.size
         self._under_way.add(job.topic)
         job.put = self._store.create(job.key, job.payload, job.attributes)
         job.put.add_done_callback(lambda _: self._finished.put(job))
@@ -135,14 +204,14 @@ class _Processor:
             self._health.set("bucket", None)
         for origin in list(self._receipts):
             self._publish(origin)
-        HELD.set(self._held)
+        HELD.set(self._memory.held)
         self._flushing = False
         if self._under_way:
             self._flush_soon()
 
     def _collect(self, job: "_Job") -> None:
         self._under_way.remove(job.topic)
-        self._held -= job.size
+        self._memory.release(_device(job.topic), job.size)
         refusal = job.put.exception()
         if refusal is not None:
             REFUSED.inc()
@@ -207,7 +276,12 @@ def _cost(topic: str, payload: bytes) -> int:
     return len(payload) + max(OVERHEAD, sys.getsizeof(topic))
 
 
-def judge(topic: str, payload: bytes, max_bytes: int) -> _Job:
+def _device(topic: str) -> str:
+    """Whose message it is, as far as the topic says so: the broker lets no device use another's."""
+    return topic.split("/", 2)[1] if "/" in topic else ""
+
+
+def judge(topic: str, payload: bytes, max_bytes: int, cameras: Cameras) -> _Job:
     """Where a message goes: under its name where it is a face, or else into quarantine."""
     name = FaceName.of_topic(topic)
     if name is not None and content_tag(payload) != name.tag:
@@ -215,7 +289,7 @@ def judge(topic: str, payload: bytes, max_bytes: int) -> _Job:
         # so there is no receipt for this.
         name, fault = None, "the payload is not the one that the topic's tag names"
     else:
-        fault = _fault(name, payload, max_bytes)
+        fault = _fault(name, payload, max_bytes, cameras)
     if fault is None:
         return _Job(topic, payload, name, None, str(name), {"Content-Type": "image/jpeg"})
     digest = hashlib.sha256(topic.encode() + b"\0" + payload).hexdigest()
@@ -229,7 +303,7 @@ def judge(topic: str, payload: bytes, max_bytes: int) -> _Job:
     return _Job(topic, payload, name, fault, key, attributes)
 
 
-def _fault(name: FaceName | None, payload: bytes, max_bytes: int) -> str | None:
+def _fault(name: FaceName | None, payload: bytes, max_bytes: int, cameras: Cameras) -> str | None:
     """Why a message is not a face that can be stored under its topic, or None."""
     if name is None:
         return "the topic is not a face's name"
@@ -240,4 +314,6 @@ def _fault(name: FaceName | None, payload: bytes, max_bytes: int) -> str | None:
         return "the payload is not a whole JPEG"
     if size[0] * size[1] > LARGEST:
         return f"{size[0]} x {size[1]} pixels are more than a camera's"
+    if not cameras.takes(name):
+        return f"{name.device} has more than {CAMERAS} cameras"
     return None

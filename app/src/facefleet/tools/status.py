@@ -6,7 +6,7 @@ import json
 
 from facefleet.errors import FacefleetError, printable
 from facefleet.mqtt import Connection
-from facefleet.names import LINK_DOWN, is_label
+from facefleet.names import LINK_DOWN, STATUSES, is_label
 from facefleet.settings import StatusSettings
 from facefleet.tools.tables import table
 
@@ -72,7 +72,7 @@ async def _collect(settings: StatusSettings, expected: set[str], seconds: float)
     connection = Connection(
         settings.broker,
         "",
-        subscriptions=[("status/#", 0)],
+        subscriptions=[(STATUSES, 0)],
         on_message=on_message,
         on_down=on_down,
         tls=settings.tls,
