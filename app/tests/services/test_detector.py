@@ -1,8 +1,12 @@
 """The detector as a process: what it sends, what it remembers, and what it says when it cannot."""
 
 import json
+import os
+import re
 import signal
+import socket
 import time
+import urllib.request
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,6 +15,7 @@ from facefleet.delivery.ledger import Ledger
 from facefleet.names import FaceName, Receipt, content_tag
 from facefleet.vision.faces import read_face
 
+from lab.camera import stream, write_picture, write_video
 from lab.listener import Listener
 from lab.rig import Process, Rig, await_true, free_port, ready, unmet
 from lab.shell import facefleet, told
@@ -36,6 +41,11 @@ def names(listener: Listener) -> list[FaceName]:
     found = [FaceName.of_topic(topic) for topic, *_ in listener.heard if topic.startswith("faces/")]
     assert None not in found
     return found
+
+
+def metric(url: str, name: str) -> float:
+    with urllib.request.urlopen(f"{url}/metrics", timeout=5) as answer:
+        return float(re.search(rf"^{name} (\S+)$", answer.read().decode(), re.MULTILINE)[1])
 
 
 def camera_problem(url: str) -> str:
@@ -105,6 +115,49 @@ def test_it_leaves_when_told(rig: Rig, broker: str) -> None:
     if broker == "up":
         with Listener(port, STATUS) as listener:
             await_true(lambda: listener.retained(STATUS) == [b'{"state": "offline"}'], "it said so")
+
+
+@pytest.mark.parametrize("kind", ["stream", "snapshot", "silent", "video", "folder", "device"])
+def test_it_leaves_when_told_whatever_it_watches(rig: Rig, kind: str) -> None:
+    _, port = rig.mosquitto("broker")
+    with stream() as server, socket.create_server(("127.0.0.1", 0)) as silent:
+        film = write_video(rig.folder / "film.avi")
+        (rig.folder / "pictures").mkdir()
+        write_picture(rig.folder / "pictures" / "a.png", 120)
+        source = {
+            "stream": f"http://127.0.0.1:{server.server_port}/live",
+            "snapshot": f"http://127.0.0.1:{server.server_port}/snapshot",
+            "silent": f"rtsp://127.0.0.1:{silent.getsockname()[1]}/live",
+            "video": film,
+            "folder": rig.folder / "pictures",
+            "device": "/dev/null",
+        }[kind]
+        process, url = detector(rig, f"mqtt://127.0.0.1:{port}", source=source)
+        if kind == "silent":
+            silent.accept()[0].close()
+        elif kind == "device":
+            await_true(lambda: "cannot be opened" in camera_problem(url), "it was tried")
+        else:
+            await_true(lambda: ready(url), "it is ready")
+        process.signal(signal.SIGTERM)
+        assert process.wait(5) == 0
+    assert "Traceback" not in process.log.read_text()
+
+
+def test_a_folder_that_anybody_fills_is_watched(rig: Rig) -> None:
+    folder = rig.folder / "pictures"
+    folder.mkdir()
+    write_picture(folder / os.fsdecode(b"M\xfcller.png"), 120)
+    write_picture(folder / "%d.png", 120)
+    os.mkfifo(folder / "fifo.jpg")
+    (folder / "loop.jpg").symlink_to("loop.jpg")
+    process, url = detector(rig, source=folder)
+    await_true(lambda: unmet(url), "it answers")
+    await_true(lambda: metric(url, "facefleet_frames_total") > 5, "it is played")
+    assert camera_problem(url) == ""
+    skipped = [line for line in process.log.read_text().splitlines() if "skipped" in line]
+    assert len(skipped) == 2
+    assert process.stop(5) == 0
 
 
 def test_told_to_leave_it_waits_for_the_receipts_of_what_is_on_its_way(rig: Rig) -> None:

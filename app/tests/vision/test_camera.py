@@ -1,52 +1,13 @@
 import socket
 import threading
 import time
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-import cv2
-import numpy as np
 import pytest
 from facefleet.vision.camera import Camera
-from test_sources import GRAYS, write_picture, write_video
 
-
-class Stream(BaseHTTPRequestHandler):
-    """Motion JPEG at 25 frames a second: the gray says the frame's number, 2 a frame."""
-
-    def do_GET(self):
-        self.send_response(200)
-        self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
-        self.end_headers()
-        n = 0
-        try:
-            while not self.server.dying.wait(0.04):
-                picture = np.full((48, 64, 3), min(250, n * 2), np.uint8)
-                jpeg = cv2.imencode(".jpg", picture)[1].tobytes()
-                self.wfile.write(b"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: ")
-                self.wfile.write(str(len(jpeg)).encode() + b"\r\n\r\n" + jpeg + b"\r\n")
-                n += 1
-        except OSError:
-            pass  # the camera has closed the stream
-
-    def log_message(self, *args):
-        pass
-
-
-@contextmanager
-def stream(port=0):
-    server = ThreadingHTTPServer(("127.0.0.1", port), Stream)
-    server.dying = threading.Event()
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-    thread.start()
-    try:
-        yield server.server_address[1]
-    finally:
-        server.dying.set()
-        server.shutdown()
-        server.server_close()
-        thread.join()
+from lab.camera import GRAYS, stream, write_picture, write_video
 
 
 @pytest.fixture
@@ -110,23 +71,51 @@ def test_a_stream_that_dies_comes_back(stop):
             if len(states) == 2:
                 servers.enter_context(stream(port))
 
-        with stream() as port:
+        with stream() as server:
+            port = server.server_port
             address = f"http://me:secret@127.0.0.1:{port}/live"
             camera = iter(Camera(address, 25, on_state, stop))
             next(camera)
             assert states == [None]
-        while len(states) < 3:
+        while len(states) < 3 or states[-1] is not None:
             next(camera)
         camera.close()
-    _, failure, last = states
-    assert failure.startswith(f"The stream http://127.0.0.1:{port}/... ")
-    assert "secret" not in failure
-    assert last is None
+    _, *failures, _ = states
+    for failure in failures:
+        assert failure.startswith(f"The stream http://127.0.0.1:{port} ")
+        assert "secret" not in failure
+
+
+def test_an_address_that_answers_with_one_picture_is_a_camera(stop):
+    states = []
+    with stream() as server:
+        address = f"http://127.0.0.1:{server.server_port}/snapshot"
+        camera = iter(Camera(address, 50, states.append, stop))
+        assert [gray(next(camera)) for _ in range(20)] == pytest.approx([120] * 20, abs=2)
+        camera.close()
+        assert states == [None]
+        assert 20 <= len(server.paths) <= 42  # FFmpeg may ask twice for a picture
+
+
+def test_a_broken_frame_costs_no_other_and_no_connection(stop):
+    states = []
+    with stream() as server:
+        address = f"http://127.0.0.1:{server.server_port}/cut"
+        watched = Camera(address, 100, states.append, stop)
+        camera = iter(watched)
+        for _ in range(30):
+            next(camera)
+        camera.close()
+        assert states == [None]
+        assert server.paths == ["/cut"]
+    assert watched.broken > 5
 
 
 def test_a_slow_reader_of_a_live_stream_gets_fresh_frames(stop):
-    with stream() as port:
-        camera = iter(Camera(f"http://127.0.0.1:{port}/live", 4, lambda state: None, stop))
+    with stream() as server:
+        camera = iter(
+            Camera(f"http://127.0.0.1:{server.server_port}/live", 4, lambda state: None, stop)
+        )
         first, *_, last = [gray(next(camera)) for _ in range(5)]
         camera.close()
     # A second has passed, so 25 frames: from a queue it would be the fifth, 8 brighter.
@@ -134,8 +123,10 @@ def test_a_slow_reader_of_a_live_stream_gets_fresh_frames(stop):
 
 
 def test_a_user_that_is_a_little_faster_than_the_camera_gets_every_frame(stop):
-    with stream() as port:
-        camera = iter(Camera(f"http://127.0.0.1:{port}/live", 100, lambda state: None, stop))
+    with stream() as server:
+        camera = iter(
+            Camera(f"http://127.0.0.1:{server.server_port}/live", 100, lambda state: None, stop)
+        )
         grays = []
         for _ in range(20):
             grays.append(gray(next(camera)))

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta, timezone
 import cv2
 import numpy as np
 import pytest
+from facefleet.settings import ProcessorSettings
 from facefleet.vision.detectors import Detection
 from facefleet.vision.errors import VisionError
 from facefleet.vision.faces import FaceInfo, encode_face, read_face
@@ -67,6 +68,25 @@ def test_the_crop_is_gray_and_has_a_margin():
     assert (picture.mode, picture.size) == ("L", (140, 168))
     expected = cv2.cvtColor(FRAME[76:244, 180:320], cv2.COLOR_BGR2GRAY)
     assert np.abs(np.asarray(picture).astype(int) - expected).mean() < 4
+
+
+@pytest.mark.parametrize(("width", "height"), [(4000, 3900), (6000, 300), (30, 4000)])
+def test_a_close_up_is_one_that_a_processor_takes(width, height):
+    # Black and white noise is the largest JPEG there is.
+    frame = np.random.default_rng(0).integers(0, 2, (4000, 6000), dtype=np.uint8) * np.uint8(255)
+    detection = Detection(0, 0, width, height, 0.9)
+    jpeg = encode_face(
+        cv2.cvtColor(frame, cv2.COLOR_GRAY2BGR),
+        detection,
+        device="d" * 63,
+        camera="c" * 63,
+        captured=CAPTURED,
+        detector="yunet",
+    )
+    assert len(jpeg) <= ProcessorSettings.model_fields["max_face_bytes"].default
+    longer = max(Image.open(io.BytesIO(jpeg)).size)
+    assert longer == 800
+    assert read_face(jpeg).box == (0, 0, width, height)
 
 
 @pytest.mark.parametrize(

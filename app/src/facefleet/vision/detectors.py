@@ -14,9 +14,12 @@ from facefleet.vision.errors import VisionError
 _HAAR = Path(cv2.data.haarcascades) / "haarcascade_frontalface_alt2.xml"
 _HAAR_STEP = 1.2
 _HAAR_NEIGHBOURS = 3
+_HAAR_WINDOW = 20  # pixels of the smallest face that the cascade knows
+_HAAR_PIXELS = 9_000_000  # of what is looked at; at 30 bytes for each, this bounds the memory
 
 _YUNET_SCORE = 0.8  # 0.9 cost recall
 _YUNET_FACE = 30  # pixels; YuNet found every face of this height, fewer below 24
+_YUNET_PIXELS = 5_000_000  # of what is looked at; at 75 bytes for each, this bounds the memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,14 +59,17 @@ class Haar:
 
     def __init__(self, min_face: int) -> None:
         self._cascade = cv2.CascadeClassifier(str(_HAAR))
-        self._min_size = (min_face, min_face)
+        self._min_face = min_face
 
     def __call__(self, image: np.ndarray) -> list[Detection]:
+        # The larger the smallest face, the more the cascade itself shrinks the picture.
+        height, width = image.shape[:2]
+        least = max(self._min_face, round(_HAAR_WINDOW * (height * width / _HAAR_PIXELS) ** 0.5))
         boxes, _, weights = self._cascade.detectMultiScale3(
             cv2.cvtColor(image, cv2.COLOR_BGR2GRAY),
             scaleFactor=_HAAR_STEP,
             minNeighbors=_HAAR_NEIGHBOURS,
-            minSize=self._min_size,
+            minSize=(least, least),
             outputRejectLevels=True,  # gives the weights
         )
         return [
@@ -82,10 +88,16 @@ class YuNet:
         # A smaller image takes as much less time, and at this size no face is missed.
         self._scale = min(1.0, _YUNET_FACE / min_face)
         self._input_size = (64, 64)
-        if not model.is_file():
-            raise VisionError(f"There is no model at {model}: give the path of a YuNet ONNX file.")
         try:
-            self._net = cv2.FaceDetectorYN.create(str(model), "", self._input_size, _YUNET_SCORE)
+            content = np.frombuffer(model.read_bytes(), np.uint8)
+        except OSError as error:
+            raise VisionError(
+                f"There is no model at {model}: give the path of a YuNet ONNX file."
+            ) from error
+        try:
+            self._net = cv2.FaceDetectorYN.create(
+                "onnx", content, np.empty(0, np.uint8), self._input_size, _YUNET_SCORE
+            )
             # Another network loads as well; it fails when it is used.
             self._net.detect(np.zeros((64, 64, 3), np.uint8))
         except cv2.error as error:
@@ -95,7 +107,8 @@ class YuNet:
 
     def __call__(self, image: np.ndarray) -> list[Detection]:
         height, width = image.shape[:2]
-        size = (max(1, round(width * self._scale)), max(1, round(height * self._scale)))
+        scale = min(self._scale, (_YUNET_PIXELS / (width * height)) ** 0.5)
+        size = (max(1, round(width * scale)), max(1, round(height * scale)))
         if size != (width, height):
             image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
         if size != self._input_size:
@@ -106,12 +119,13 @@ class YuNet:
             return []
         # Of a picture of a few pixels it says anything.
         whole = faces[np.isfinite(faces).all(axis=1)]
-        found = (self._detection(face, width, height) for face in whole)
+        found = (_detection(face, scale, width, height) for face in whole)
         return [one for one in found if max(one.width, one.height) >= self._min_face]
 
-    def _detection(self, face: np.ndarray, width: int, height: int) -> Detection:
-        """From a row of 15 numbers: the box, five landmarks, the score."""
-        x, y, box_width, box_height = face[:4] / self._scale
-        left, right = (round(float(side)) for side in np.clip((x, x + box_width), 0, width))
-        top, bottom = (round(float(side)) for side in np.clip((y, y + box_height), 0, height))
-        return Detection(left, top, right - left, bottom - top, round(float(face[14]), 3))
+
+def _detection(face: np.ndarray, scale: float, width: int, height: int) -> Detection:
+    """From a row of 15 numbers: the box, five landmarks, the score."""
+    x, y, box_width, box_height = face[:4] / scale
+    left, right = (round(float(side)) for side in np.clip((x, x + box_width), 0, width))
+    top, bottom = (round(float(side)) for side in np.clip((y, y + box_height), 0, height))
+    return Detection(left, top, right - left, bottom - top, round(float(face[14]), 3))

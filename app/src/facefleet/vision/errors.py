@@ -12,4 +12,8 @@ class CameraError(FacefleetError):
 
 
 class CameraEndedError(CameraError):
-    """A recording was played to its end, after at least one frame; it can be opened again."""
+    """What was opened has ended, after at least one frame; it can be opened again."""
+
+
+class PictureError(FacefleetError):
+    """A file of a folder is not a picture that can be used; the text says why."""

@@ -16,6 +16,7 @@ from facefleet.vision.jpeg import APP1, segments, size
 _MAKE = "facefleet"
 _MARGIN = 0.2  # of the box, on each side
 _QUALITY = 90
+_LONGEST = 800  # pixels of a crop's side; even of noise, that is less than a processor takes
 _TIME = "%Y:%m:%d %H:%M:%S"
 _ASCII = b"ASCII\0\0\0"  # the character code that EXIF wants before a user comment
 _EXIF = b"Exif\0\0"
@@ -45,7 +46,7 @@ def encode_face(
 ) -> bytes:
     """The face and a margin, cut out of `image` ((height, width, 3), uint8, BGR), as a gray JPEG.
 
-    `captured` is aware of its time zone.
+    A close-up is made smaller, and its box stays that in the frame. `captured` has a time zone.
     """
     margin_x, margin_y = round(_MARGIN * detection.width), round(_MARGIN * detection.height)
     crop = image[
@@ -53,6 +54,9 @@ def encode_face(
         max(0, detection.x - margin_x) : detection.x + detection.width + margin_x,
     ]
     gray = cv2.cvtColor(crop, cv2.COLOR_BGR2GRAY)
+    if (scale := _LONGEST / max(gray.shape)) < 1:
+        width, height = (max(1, round(side * scale)) for side in gray.shape[::-1])
+        gray = cv2.resize(gray, (width, height), interpolation=cv2.INTER_AREA)
     _, encoded = cv2.imencode(".jpg", gray, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
     exif = _exif(detection, device, camera, captured.astimezone(UTC), detector)
     segment = bytes((0xFF, APP1)) + (len(exif) + 2).to_bytes(2, "big") + exif

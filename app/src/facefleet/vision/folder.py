@@ -1,22 +1,33 @@
 """A folder of pictures, played in the order of their names."""
 
-from functools import lru_cache
+from collections.abc import Callable
 from pathlib import Path
 
-import cv2
 import numpy as np
 
-from facefleet.telemetry import log
-from facefleet.vision.errors import CameraEndedError, CameraError
+from facefleet.vision.errors import CameraEndedError, CameraError, PictureError
+from facefleet.vision.pictures import read_picture
 
 
 class FolderSource:
-    """Each picture once. Raises CameraError where the folder cannot be listed."""
+    """Each picture once. Raises CameraError where the folder cannot be listed.
+
+    `on_file` is called with each file before it is read, and says whether to; `on_skip` with each
+    that is no picture, and why.
+    """
 
     live = False
+    broken = 0
 
-    def __init__(self, path: Path) -> None:
+    def __init__(
+        self,
+        path: Path,
+        on_file: Callable[[Path], bool],
+        on_skip: Callable[[Path, str], None],
+    ) -> None:
         self._path = path
+        self._on_file = on_file
+        self._on_skip = on_skip
         try:
             self._files = iter(sorted(path.iterdir()))
         except OSError as error:
@@ -28,26 +39,18 @@ class FolderSource:
     def read(self) -> np.ndarray:
         """The next picture, of whatever size it has: (height, width, 3), uint8, BGR."""
         for file in self._files:
-            image = _read(file)
-            if image is not None:
+            if not self._on_file(file):
+                continue
+            try:
+                image = read_picture(file)
+            except PictureError as error:
+                self._on_skip(file, str(error))
+            else:
                 self._played = True
                 return image
-            _report(file)
         if self._played:
             raise CameraEndedError(f"The folder {self._path} has been played.")
         raise CameraError(f"The folder {self._path} has no picture: put JPEG or PNG files there.")
 
     def close(self) -> None:
         """Nothing is held open."""
-
-
-def _read(file: Path) -> np.ndarray | None:
-    try:
-        return cv2.imread(str(file), cv2.IMREAD_COLOR)
-    except cv2.error:  # too large
-        return None
-
-
-@lru_cache(maxsize=1000)  # once a file, though the folder is played again and again
-def _report(file: Path) -> None:
-    log.warning("skipped: it is no picture that OpenCV reads", file=str(file))

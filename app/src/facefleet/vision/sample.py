@@ -18,6 +18,7 @@ class Sample:
     """A source (see `sources.Source`) whose frame `n` is always the same, and its face known."""
 
     live = False
+    broken = 0
 
     def __init__(self, name: str, size: tuple[int, int] = (640, 480)) -> None:
         """`name` is one of `FACES`; `size` is (width, height) in pixels.

@@ -1,16 +1,16 @@
 """Where pictures come from: what a source can do, and which one a setting names."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
-from facefleet.vision.capture import DeviceSource, StreamSource, VideoSource, without_secrets
+from facefleet.vision.addresses import scheme, shown
+from facefleet.vision.capture import DeviceSource, StreamSource, VideoSource
 from facefleet.vision.errors import CameraError
 from facefleet.vision.folder import FolderSource
 from facefleet.vision.sample import Sample
-
-STREAMS = ("rtsp://", "rtsps://", "http://", "https://")
 
 
 class Source(Protocol):
@@ -18,6 +18,9 @@ class Source(Protocol):
 
     live: bool
     """Whether frames come by themselves, and grow old unless they are grabbed."""
+
+    broken: int
+    """How much of it could not be decoded so far: packets and frames."""
 
     def read(self) -> np.ndarray:
         """Wait for the next frame: (height, width, 3), uint8, BGR.
@@ -34,28 +37,37 @@ class LiveSource(Source, Protocol):
     def grab(self) -> None:
         """Wait for the next frame. Raises as `read`."""
 
-    def retrieve(self) -> np.ndarray:
-        """The frame that was grabbed. Raises as `read`."""
+    def retrieve(self) -> np.ndarray | None:
+        """The frame that was grabbed, or None where it is broken. Raises as `read`."""
 
 
-def open_source(source: str) -> Source:
+def open_source(
+    source: str,
+    on_file: Callable[[Path], bool] = lambda _file: True,
+    on_skip: Callable[[Path, str], None] = lambda _file, _reason: None,
+) -> Source:
     """Open what `source` names.
 
     That is `sample:<name>`, a device (`/dev/...`), the address of a stream, or the path of a video
-    or of a folder of pictures. Raises CameraError.
+    or of a folder of pictures, whose files are told as `FolderSource` says. Raises CameraError.
     """
     if source.startswith("sample:"):
         return Sample(source.removeprefix("sample:"))
-    if source.startswith(STREAMS):
+    if scheme(source) is not None:
         return StreamSource(source)
     if source.startswith("/dev/"):
         return DeviceSource(source)
     path = Path(source)
-    if path.is_dir():
-        return FolderSource(path)
-    if path.is_file():
-        return VideoSource(path)
+    try:
+        if path.is_dir():
+            return FolderSource(path, on_file, on_skip)
+        if path.is_file():
+            return VideoSource(path)
+    except OSError as error:
+        raise CameraError(
+            f"{shown(source)} cannot be looked at ({error.strerror}): let this user read it."
+        ) from error
     raise CameraError(
-        f"There is no {without_secrets(source)}: name sample:astronaut, a device such as "
+        f"There is no {shown(source)}: name sample:astronaut, a device such as "
         "/dev/video0, an address such as rtsp://..., a video file or a folder of pictures."
     )
