@@ -23,6 +23,8 @@ ROW = {
     "resent": 0,
     "p50": 0.05,
     "p99": None,
+    "fps": 1.96,
+    "fps_wanted": 2.0,
 }
 
 
@@ -44,7 +46,7 @@ def test_a_row_a_camera_that_lines_up(broker) -> None:
     listener.say("status/edge-1", b"link up", retain=True)
     result = facefleet("status", "--expect", "edge-1/front", BROKER=address)
     assert result.returncode == 0, result.stderr
-    head, *rows = result.stdout.splitlines()
+    head, *rows, reason = result.stdout.splitlines()
     assert head.split()[:4] == ["camera", "captured", "stored", "pending"]
     assert [row.split()[0] for row in rows] == [
         "edge-1/front",
@@ -56,7 +58,32 @@ def test_a_row_a_camera_that_lines_up(broker) -> None:
     assert numbers == ["12,345", "7", "-"]
     assert all(row[:end].endswith(number) for row, number in zip(rows, numbers, strict=True))
     state = head.index("state")
-    assert [row[state:] for row in rows] == ["online", "The camera was unplugged.", "offline"]
+    assert [row[state:] for row in rows] == ["online", "camera fault", "offline"]
+    assert reason == "edge-2/a-longer-name: The camera was unplugged."
+    fps = head.index("fps")
+    assert [row[fps:].split()[0] for row in rows] == ["2.0/2", "2.0/2", "-"]
+    assert max(map(len, (head, *rows))) <= 100
+
+
+def test_the_columns_add_up(broker) -> None:
+    address, listener = broker
+    counts = {
+        "captured": 1234567,
+        "stored": 1200000,
+        "pending": 256,
+        "quarantined": 30000,
+        "dead": 4000,
+        "evicted": 300,
+        "dropped": 11,
+    }
+    row = {**ROW, **counts, "p99": 3599.123, "fps": 0.9, "fps_wanted": 5}
+    listener.say("status/edge-1/front", json.dumps(row).encode(), retain=True)
+    shown = facefleet("status", BROKER=address).stdout.splitlines()[1]
+    assert shown.split()[1:7] == ["1,234,567", "1,200,000", "256", "34,000", "311", "0.9/5"]
+    captured, *rest = [int(number.replace(",", "")) for number in shown.split()[1:6]]
+    assert captured == sum(rest)
+    assert shown.endswith("slow")
+    assert len(shown) <= 100
 
 
 def test_a_device_that_is_cut_off_is_not_said_to_be_online(broker) -> None:
@@ -81,6 +108,8 @@ def test_what_is_not_a_detectors_status_is_passed_over(broker) -> None:
             b'{"state": 1}',
             json.dumps({**ROW, "stored": "many"}).encode(),
             json.dumps({**ROW, "p50": "soon"}).encode(),
+            json.dumps({**ROW, "fps": float("nan")}).encode(),
+            json.dumps({**ROW, "fps_wanted": [5]}).encode(),
             json.dumps({**ROW, "camera": None}).encode(),
             b"[" * 100_000,
         ]
@@ -133,6 +162,27 @@ def test_no_broker() -> None:
     assert "cannot connect to 127.0.0.1:1" in sentence
 
 
+def test_a_camera_that_has_seen_nobody_is_well(broker) -> None:
+    address, listener = broker
+    empty = {**ROW, "captured": 0, "stored": 0, "pending": 0, "p50": None, "fps": None}
+    for camera, row in {"edge-1/front": empty, "edge-2/front": ROW}.items():
+        listener.say(f"status/{camera}", json.dumps(row).encode(), retain=True)
+    result = facefleet(
+        "status", "--expect", "edge-1/front,edge-2/front", "--seconds", "1", BROKER=address
+    )
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.splitlines()[1].endswith("no face yet")
+
+
+def test_the_status_of_an_older_detector_is_read(broker) -> None:
+    address, listener = broker
+    row = {name: value for name, value in ROW.items() if not name.startswith("fps")}
+    listener.say("status/edge-1/front", json.dumps(row).encode(), retain=True)
+    result = facefleet("status", "--expect", "edge-1/front", BROKER=address)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.splitlines()[1].endswith("online")
+
+
 def test_it_waits_for_a_camera_that_is_late(broker, rig: Rig) -> None:
     address, listener = broker
     status = Process(
@@ -144,7 +194,8 @@ def test_it_waits_for_a_camera_that_is_late(broker, rig: Rig) -> None:
     rig.processes.append(status.start())
     broker_log = rig.folder / "broker.log"
     await_true(lambda: broker_log.read_text().count("New client connected") == 2, "it listens")
-    listener.say("status/edge-1/front", json.dumps({**ROW, "stored": 0}).encode())
-    listener.say("status/edge-1/front", json.dumps(ROW).encode())
+    # Retained, for it may not have subscribed yet.
+    for row in ({**ROW, "stored": 0}, ROW):
+        listener.say("status/edge-1/front", json.dumps(row).encode(), retain=True)
     assert status.wait(10) == 0
     assert "12,340" in status.log.read_text()

@@ -9,7 +9,7 @@ import sqlite3
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from datetime import datetime
 
@@ -46,11 +46,18 @@ DELAY = Histogram(
 class Sender:
     """Takes faces from a camera's thread, and delivers them from a thread of its own.
 
-    Health conditions: "broker" and "outbox".
+    `about_camera` gives what the status says of the camera beside the counts. Health conditions:
+    "broker" and "outbox".
     """
 
     def __init__(
-        self, outbox: Outbox, broker: AnyUrl, qos: int, window: int, health: Health
+        self,
+        outbox: Outbox,
+        broker: AnyUrl,
+        qos: int,
+        window: int,
+        health: Health,
+        about_camera: Callable[[], dict[str, object]] = dict,
     ) -> None:
         self._outbox = outbox
         self._qos = qos
@@ -60,7 +67,7 @@ class Sender:
         self._batch: list[tuple[datetime, bytes]] = []  # taken from there, and not committed yet
         self._fresh: dict[int, tuple[FaceName, bytes]] = {}  # spares reading what was just written
         self._delays: deque[float] = deque(maxlen=1024)
-        self._camera_problem: str | None = None
+        self._about_camera = about_camera
         self._status = status_topic(outbox.device, outbox.camera)
         self._connection = Connection(
             broker,
@@ -100,10 +107,6 @@ class Sender:
             else:
                 self._nudge()
                 return
-
-    def camera(self, problem: str | None) -> None:
-        """What the status says of the camera."""
-        self._camera_problem = problem
 
     def check(self) -> None:
         """Raise what ended the sender, if anything did."""
@@ -282,7 +285,8 @@ class Sender:
         p50, p99 = _percentiles(self._delays)
         return {
             "state": "online",
-            "camera": self._camera_problem or "ok",
+            "camera": "ok",
+            **self._about_camera(),
             "epoch": self._outbox.epoch,
             **asdict(self._outbox.counts),
             "resent": self._window.resent,

@@ -1,8 +1,9 @@
 """Camera to outbox: look at frames, cut the faces out, hand each to the sender."""
 
 import threading
+import time
 
-from prometheus_client import Counter, Histogram
+from prometheus_client import Counter, Gauge, Histogram
 
 from facefleet import telemetry
 from facefleet.delivery.outbox import Outbox
@@ -12,8 +13,11 @@ from facefleet.telemetry import Health, log
 from facefleet.vision.camera import Camera
 from facefleet.vision.detectors import load_detector
 from facefleet.vision.faces import encode_face
+from facefleet.vision.rate import FrameRate
 
 FRAMES = Counter("facefleet_frames", "Frames that were looked at")
+BROKEN = Counter("facefleet_frames_broken", "Packets and frames that could not be decoded")
+RATE = Gauge("facefleet_frame_rate", "Frames a second that were looked at of late")
 DETECTION = Histogram("facefleet_detection_seconds", "Looking at one frame")
 
 
@@ -25,19 +29,38 @@ def run(settings: DetectorSettings) -> None:
     detector = load_detector(settings.model, settings.min_face)
     outbox = Outbox(settings.outbox, settings.device, settings.camera, settings.outbox_max_bytes)
     health.set("outbox", None)
-    sender = Sender(outbox, settings.broker, settings.qos, settings.window, health)
+    rate = FrameRate(settings.fps, time.monotonic())
+    RATE.set_function(lambda: rate.reached(time.monotonic()) or 0)
+    problem: str | None = "It has sent no frame yet."
 
-    def camera_state(problem: str | None) -> None:
+    def camera_state(now: str | None) -> None:
+        nonlocal problem
+        problem = now
         health.set("camera", problem)
-        sender.camera(problem)
+        if problem is None:
+            rate.restarted(time.monotonic())
+
+    def about_camera() -> dict[str, object]:
+        return {
+            "camera": problem or "ok",
+            "fps": rate.reached(time.monotonic()),
+            "fps_wanted": rate.wanted,
+        }
+
+    sender = Sender(outbox, settings.broker, settings.qos, settings.window, health, about_camera)
 
     telemetry.serve(settings.http, health)
     sender.start()
     telemetry.spare_the_collector()
     log.info("watching", detector=detector.name)
+    camera = Camera(settings.source, settings.fps, camera_state, stop)
+    broken = 0
     try:
-        for frame in Camera(settings.source, settings.fps, camera_state, stop):
+        for frame in camera:
+            began = time.monotonic()
             FRAMES.inc()
+            BROKEN.inc(camera.broken - broken)
+            broken = camera.broken
             with DETECTION.time():
                 found = detector(frame.image)
             for detection in found:
@@ -51,6 +74,11 @@ def run(settings: DetectorSettings) -> None:
                 )
                 sender.put(frame.captured, jpeg, stop)
             sender.check()
+            now = time.monotonic()
+            rate.looked(began, now)
+            if (change := rate.change(now)) is not None:
+                slow, sentence = change
+                (log.warning if slow else log.info)(sentence)
     finally:
         sender.stop()
     sender.check()

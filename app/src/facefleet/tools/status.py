@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import time
 
 from facefleet.errors import FacefleetError, printable
 from facefleet.mqtt import Connection
@@ -12,14 +13,18 @@ from facefleet.tools.tables import table
 
 SETTLE = 1.0  # seconds for the retained messages to come in, where no camera is expected
 MOST = 10**18  # of anything that is counted, and of seconds
-COLUMNS = ("captured", "stored", "pending", "evicted", "dead")
+COLUMNS = ["captured", "stored", "pending", "refused", "lost", "fps", "p50/s", "p99/s", "state"]
+COUNTS = ("captured", "stored", "pending", "quarantined", "dead", "evicted", "dropped")
+NUMBERS = ("p50", "p99", "fps", "fps_wanted")  # or None, as from an older detector
+EMPTY_ROOM = 5.0  # seconds that a camera has looked at frames, and sees nobody
+SLOW = 0.6  # of the frames a second that were asked for
 
 
 def print_table(settings: StatusSettings, expected: list[str], seconds: float) -> None:
     """Wait until each expected camera (device/camera) has stored something, then print.
 
-    Raises FacefleetError that names the cameras that did not, and why where they say so; at once
-    where an expected one is no camera's name.
+    A camera that watches an empty room is as good. Raises FacefleetError that names those that are
+    not, and why where they say so; at once where an expected one is no camera's name.
     """
     for name in expected:
         device, _, camera = name.partition("/")
@@ -29,13 +34,38 @@ def print_table(settings: StatusSettings, expected: list[str], seconds: float) -
             )
     found = asyncio.run(_collect(settings, set(expected), seconds))
     print(table(_rows(found)))
-    if late := sorted(set(expected) - {name for name, row in found.items() if _delivers(row)}):
+    for name, row in sorted(found.items()):
+        if row["state"] == "online" and row["camera"] != "ok":
+            print(f"{name}: {row['camera']}")
+    if late := sorted(name for name in expected if not _is_well(found.get(name))):
         reasons = "; ".join(f"{name} ({_excuse(found.get(name))})" for name in late)
         raise FacefleetError(f"not delivering after {seconds:.0f} s: {reasons}")
 
 
+def _is_well(row: dict | None) -> bool:
+    return row is not None and (_delivers(row) or _is_idle(row))
+
+
 def _delivers(row: dict) -> bool:
     return row["state"] == "online" and row["stored"] > 0
+
+
+def _is_idle(row: dict) -> bool:
+    """Whether it looks at frames, and there was no face in one yet."""
+    return _word(row) == "no face yet"
+
+
+def _word(row: dict) -> str:
+    """How a camera is, in a word or two."""
+    if row["state"] != "online":
+        return row["state"]
+    if row["camera"] != "ok":
+        return "camera fault"
+    if row["captured"] == 0:
+        return "no face yet"
+    if None not in (row["fps"], row["fps_wanted"]) and row["fps"] < SLOW * row["fps_wanted"]:
+        return "slow"
+    return "online"
 
 
 def _excuse(row: dict | None) -> str:
@@ -51,8 +81,14 @@ def _excuse(row: dict | None) -> str:
 async def _collect(settings: StatusSettings, expected: set[str], seconds: float) -> dict[str, dict]:
     found: dict[str, dict] = {}
     cut: set[str] = set()  # devices
+    idle: dict[str, float] = {}  # since when, in monotonic seconds
     complete = asyncio.Event()
     problem: str | None = None
+
+    def is_settled(name: str) -> bool:
+        if name in idle:  # retained it may be from just before the first face
+            return time.monotonic() - idle[name] > EMPTY_ROOM
+        return name in found and _delivers(found[name])
 
     def on_message(topic: str, payload: bytes, _retain: bool) -> None:
         device, _, camera = topic.removeprefix("status/").partition("/")
@@ -61,8 +97,13 @@ async def _collect(settings: StatusSettings, expected: set[str], seconds: float)
         if not camera:
             (cut.add if payload == LINK_DOWN else cut.discard)(device)
         elif is_label(camera) and (row := _row(payload)):
-            found[f"{device}/{camera}"] = row
-        if expected and all(name in found and _delivers(found[name]) for name in expected):
+            name = f"{device}/{camera}"
+            found[name] = row
+            if _is_idle(row):
+                idle.setdefault(name, time.monotonic())
+            else:
+                idle.pop(name, None)
+        if expected and all(map(is_settled, expected)):
             complete.set()
 
     def on_down(sentence: str) -> None:
@@ -99,30 +140,40 @@ def _row(payload: bytes) -> dict | None:
         whole = (
             row["state"] == "online"
             and isinstance(row["camera"], str)
-            and all(type(row[count]) is int and 0 <= row[count] < MOST for count in COLUMNS)
-            and all(_is_delay(row[delay]) for delay in ("p50", "p99"))
+            and all(type(row[count]) is int and 0 <= row[count] < MOST for count in COUNTS)
+            and all(_is_number(row.get(name)) for name in NUMBERS)
         )
     except (ValueError, TypeError, KeyError, RecursionError):
         return None
     if not whole:
         return None
-    said = {name: row[name] for name in ("state", *COLUMNS, "p50", "p99")}
+    said = {name: row.get(name) for name in ("state", *COUNTS, *NUMBERS)}
     return {**said, "camera": printable(row["camera"][:200])}
 
 
-def _is_delay(value: object) -> bool:
+def _is_number(value: object) -> bool:
     return value is None or (isinstance(value, float | int) and 0 <= value < MOST)
 
 
 def _rows(found: dict[str, dict]) -> list[tuple]:
-    rows: list[tuple] = [("camera", *COLUMNS, "p50", "p99", "state")]
+    """A row a camera. captured = stored + pending + refused + lost."""
+    rows: list[tuple] = [("camera", *COLUMNS)]
     for name, row in sorted(found.items()):
-        counts = [row.get(column) for column in COLUMNS]
-        delays = [_seconds(row.get("p50")), _seconds(row.get("p99"))]
-        camera = row.get("camera", "ok")
-        rows.append((name, *counts, *delays, row["state"] if camera == "ok" else camera))
+        if "captured" not in row:
+            rows.append((name, *([None] * (len(COLUMNS) - 1)), row["state"]))
+            continue
+        counts = row["captured"], row["stored"], row["pending"]
+        refused, lost = row["quarantined"] + row["dead"], row["evicted"] + row["dropped"]
+        delays = _seconds(row["p50"]), _seconds(row["p99"])
+        rows.append((name, *counts, refused, lost, _rate(row), *delays, _word(row)))
     return rows
 
 
+def _rate(row: dict) -> str | None:
+    if None in (row["fps"], row["fps_wanted"]):
+        return None
+    return f"{row['fps']:.1f}/{row['fps_wanted']:g}"
+
+
 def _seconds(delay: float | None) -> str | None:
-    return None if delay is None else f"{delay:7.3f} s"
+    return None if delay is None else f"{delay:.3f}"
