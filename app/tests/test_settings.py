@@ -167,7 +167,8 @@ def test_a_bad_value_gets_one_sentence(
 ) -> None:
     use(monkeypatch, settings, **{name: value})
     (sentence,) = sentences(settings)
-    begin = f"FACEFLEET_{name}={value}: " if value else f"FACEFLEET_{name} is empty: "
+    shown = "***" if value.startswith(("mqtt://h/", "mqtt://h?")) else value  # it may be secret
+    begin = f"FACEFLEET_{name}={shown}: " if value else f"FACEFLEET_{name} is empty: "
     assert sentence.startswith(begin)
     assert len(sentence) > len(begin)
 
@@ -181,12 +182,18 @@ def test_a_bad_value_gets_one_sentence(
         "http://user:hunter2@h",
         "mqtt://user:hunter2@h:70000",
         "mqtt://user:/hunter2@h@",
+        "mqtt:/user:hunter2@h",
+        "mqtt//user:hunter2@h",
+        "user:hunter2@h:1883",
+        "mqtt://user:hunter2",
+        "mqtt://user:hunter2%40h:1883",
+        "mqtt://h:1883/?password=hunter2",
     ],
 )
 def test_a_password_is_refused_and_not_told(monkeypatch: pytest.MonkeyPatch, broker: str) -> None:
     use(monkeypatch, LoggerSettings, BROKER=broker)
     (sentence,) = sentences(LoggerSettings)
-    assert sentence.startswith("FACEFLEET_BROKER=")
+    assert sentence.startswith("FACEFLEET_BROKER=***: ")
     assert "hunter2" not in sentence
 
 

@@ -241,8 +241,13 @@ def _sentence(problem: dict) -> str:
     name = PREFIX + str(problem["loc"][0]).upper()
     if problem["type"] == "missing":
         return f"{name} is not set: set it"
+    what = problem["msg"].removeprefix("Value error, ")
     if problem["input"] is None:
         return f"{name} is empty: give it a value, or remove it"
-    # A password is not for the log.
-    value = re.sub(r"//.*@", "//***@", printable(str(problem["input"])))
-    return f"{name}={value}: {problem['msg'].removeprefix('Value error, ')}"
+    return f"{name}={_shown(printable(str(problem['input'])))}: {what}"
+
+
+def _shown(value: str) -> str:
+    """A value for the log: one that may hold a password, as an address may, is not shown."""
+    address = re.fullmatch(r"[a-z]+://(\[[0-9a-f:]+\]|[\w.-]*)(:\d*)?/?", value, re.IGNORECASE)
+    return value if address or not re.search(r"@|%40|//", value) else "***"
