@@ -13,11 +13,13 @@ LIBRARY = Path(__file__).parent / "library"
 NOW = datetime.now(UTC)
 
 
-def look(folder):
+def look(folder, **more):
     """What the module says of a folder."""
     command = [Path(sys.executable).parent / "ansible", "localhost", "--one-line"]
     command += ["--connection=local", f"--module-path={LIBRARY}", "--module-name=outboxes"]
-    command += [f"--args={json.dumps({'folder': str(folder), 'pattern': 'outbox-*.sqlite*'})}"]
+    command += [
+        f"--args={json.dumps({'folder': str(folder), 'pattern': 'outbox-*.sqlite*'} | more)}"
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     return json.loads(done.stdout.partition("=>")[2])["unsent"]
 
@@ -54,3 +56,37 @@ def test_what_cannot_be_read_is_told(tmp_path):
 
 def test_where_there_is_none_nothing_waits(tmp_path):
     assert look(tmp_path / "nowhere") == []
+
+
+def kubectl(tmp_path, *lines):
+    """A command in place of kubectl, for `look`."""
+    command = tmp_path / "kubectl"
+    command.write_text("\n".join(["#!/bin/sh", *lines]))
+    command.chmod(0o755)
+    return {"kubectl": [str(command)], "namespace": "facefleet"}
+
+
+@pytest.mark.parametrize("kind", ["hostPath", "local"])
+def test_volumes_are_where_kubernetes_says(outbox, tmp_path, kind):
+    volumes = [
+        {"spec": {"claimRef": {"namespace": "facefleet"}, kind: {"path": str(tmp_path)}}},
+        {"spec": {"claimRef": {"namespace": "others"}, kind: {"path": str(tmp_path / "x")}}},
+        {"spec": {kind: {"path": "/nowhere"}}},
+    ]
+    told = kubectl(tmp_path, f"echo '{json.dumps({'items': volumes})}'")
+    assert look("/nowhere", **told) == [f"3 faces of the camera front ({outbox.path})"]
+    # One that is found in both ways is one.
+    link = tmp_path / "link"
+    link.symlink_to(tmp_path, target_is_directory=True)
+    assert len(look(link, **told)) == 1
+
+
+def test_a_kubernetes_that_does_not_answer_may_have_faces(tmp_path):
+    told = kubectl(tmp_path, "echo connection refused >&2", "exit 1")
+    [said] = look(tmp_path, **told)
+    assert said.startswith("whatever its outboxes hold: k3s does not say where they are")
+    assert "connection refused" in said
+
+
+def test_where_kubernetes_is_not_installed_there_is_none(tmp_path):
+    assert look(tmp_path, kubectl=[str(tmp_path / "none"), "kubectl"], namespace="facefleet") == []

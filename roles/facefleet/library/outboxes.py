@@ -2,6 +2,7 @@
 """Say which faces wait in the outboxes of a host."""
 
 import contextlib
+import json
 import pathlib
 import sqlite3
 
@@ -12,6 +13,8 @@ module: outboxes
 short_description: Say which faces wait in the outboxes of a host
 description:
   - Reads each outbox beside its detector, and also where no detector runs. Changes nothing.
+  - In Kubernetes it asks where the volumes are, which may be on any disk. Where Kubernetes is there
+    and does not answer, that is one of the sentences.
   - RV(unsent) has a sentence for each outbox with faces that the bucket does not have, for each
     that cannot be read, and for each that was broken and set aside.
 attributes:
@@ -26,6 +29,16 @@ options:
     description: What the outboxes are called below it.
     type: str
     required: true
+  kubectl:
+    description: >-
+      The command of kubectl, and its first arguments, where the outboxes are in volumes of a
+      Kubernetes.
+    type: list
+    elements: str
+    default: []
+  namespace:
+    description: The namespace of the volumes' claims.
+    type: str
 """
 
 ITS_OWN = ("-wal", "-shm", ".lock")  # beside an outbox
@@ -51,16 +64,47 @@ def unsent(path):
     return f"{' and '.join(found)} of the camera {camera[0]} ({path})" if found else None
 
 
+def volumes(listed, namespace):
+    """The folders of the volumes that are claimed in a namespace, of `kubectl get` as JSON."""
+    for item in json.loads(listed)["items"]:
+        spec = item["spec"]
+        if spec.get("claimRef", {}).get("namespace") == namespace:
+            for kind in ("hostPath", "local"):
+                if kind in spec:
+                    yield spec[kind]["path"]
+
+
+def claimed(module):
+    """Paths of outboxes in volumes, and a sentence where these cannot be found."""
+    kubectl = module.params["kubectl"]
+    if not kubectl or not pathlib.Path(kubectl[0]).exists():
+        return [], []
+    get = [*kubectl, "get", "persistentvolumes", "--output=json", "--request-timeout=20s"]
+    code, listed, errors = module.run_command(get)
+    if code:
+        why = " ".join(errors.split()[-12:])
+        said = f"whatever its outboxes hold: k3s does not say where they are ({why}); start it"
+        return [], [said]
+    folders = volumes(listed, module.params["namespace"])
+    return [
+        path for folder in folders for path in pathlib.Path(folder).glob("outbox-*.sqlite*")
+    ], []
+
+
 def main():
     module = AnsibleModule(
         argument_spec={
             "folder": {"type": "path", "required": True},
             "pattern": {"type": "str", "required": True},
+            "kubectl": {"type": "list", "elements": "str", "default": []},
+            "namespace": {"type": "str"},
         },
         supports_check_mode=True,
     )
-    paths = pathlib.Path(module.params["folder"]).glob(module.params["pattern"])
-    told = [unsent(path) for path in sorted(paths) if not path.name.endswith(ITS_OWN)]
+    found, told = claimed(module)
+    found += pathlib.Path(module.params["folder"]).glob(module.params["pattern"])
+    paths = {path.resolve(): path for path in found if not path.name.endswith(ITS_OWN)}
+    told += [unsent(path) for path in sorted(paths.values())]
     module.exit_json(changed=False, unsent=[sentence for sentence in told if sentence])
 
 
