@@ -16,7 +16,10 @@ HEALTHY = {
     "disk": 50 << 30,
     "taken": [],
     "version": "",
-    "foreign_units": [],
+    "foreign": [],
+    "missing_policy_modules": [],
+    "node": "",
+    "addresses": ["127.0.0.1", "192.0.2.7"],
     "units": [],
     "running": "",
 }
@@ -87,3 +90,44 @@ def test_a_known_checksum_outranks_the_list_in_the_folder_of_a_release(tmp_path)
     known = ROLE.value("__k3s_known_checksums")[ROLE.value("k3s_version")]["k3s-arm64"]
     assert sums["k3s-arm64"] == known != SUM
     assert sums["images"] == SUM
+
+
+def test_a_host_that_was_set_up_by_another_name_is_refused():
+    assert problems({"node": "jetson-1"}) == []
+    [said] = problems({"node": "jetson-9"})
+    assert "set up as the node jetson-9, and the inventory calls it jetson-1." in said
+
+
+def test_a_k3s_of_somebody_else_is_refused():
+    [said] = problems({"foreign": ["k3s-lab.service", "/var/lib/rancher/k3s/server"]})
+    assert "did not install (k3s-lab.service, /var/lib/rancher/k3s/server): remove it" in said
+
+
+@pytest.mark.parametrize(
+    ("known", "moved"),
+    [("192.0.2.7", False), ("192.0.2.99", True), ("192.0.2.7 2001:db8::9", True), ("", False)],
+)
+def test_a_node_has_moved_where_its_host_has_lost_the_address(known, moved):
+    variables = {"__k3s_known_addresses": {"stdout": known}, "__k3s_probe": HEALTHY}
+    assert ROLE.value("__k3s_moved", **variables) is moved
+
+
+@pytest.mark.parametrize(
+    ("probe", "config", "lacks"),
+    [
+        ([], {}, False),
+        (["xt_set"], {}, True),
+        ([], {"disable-network-policy": True}, True),
+        ([], {"disable-network-policy": "false"}, False),
+    ],
+)
+def test_the_firewall_takes_the_place_of_policies(probe, config, lacks):
+    variables = {"__k3s_probe": HEALTHY | {"missing_policy_modules": probe}, "k3s_config": config}
+    assert ROLE.value("__k3s_lacks_policies", **variables) is lacks
+
+
+def test_the_firewall_knows_the_networks_of_pods_and_services():
+    assert ROLE.value("__k3s_networks") == ["10.42.0.0/16", "10.43.0.0/16"]
+    given = {"cluster-cidr": "10.9.0.0/16,fd09::/56", "service-cidr": ["10.8.0.0/16", "fd08::/112"]}
+    networks = ROLE.value("__k3s_networks", k3s_config=given)
+    assert networks == ["10.9.0.0/16", "fd09::/56", "10.8.0.0/16", "fd08::/112"]

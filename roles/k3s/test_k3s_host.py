@@ -13,6 +13,7 @@ module = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(module)
 
 RELEASE = os.uname().release
+DATA = "/var/lib/rancher/k3s"
 
 
 @pytest.fixture
@@ -37,7 +38,7 @@ def gather(root, said=None):
         output = (said or {}).get(Path(command[0]).name)
         return (127, "") if output is None else (0, output)
 
-    return module.Host(run, root).gather("k3s", [31883, 6443, 10250])
+    return module.Host(run, root).gather("k3s", [31883, 6443, 10250], DATA)
 
 
 def test_a_bare_host(root):
@@ -47,9 +48,12 @@ def test_a_bare_host(root):
     assert found == {
         "cgroup": 2,
         "controllers": ["cpuset", "cpu", "io", "memory", "pids"],
-        "foreign_units": [],
+        "addresses": [],
+        "foreign": [],
         "memory": 3956584 * 1024,
         "missing": [],
+        "missing_policy_modules": [],
+        "node": "",
         "running": "",
         "swap": [],
         "taken": [],
@@ -65,14 +69,70 @@ def test_a_host_with_our_k3s(root):
     said = {"k3s": "k3s version v1.36.3+k3s1 (1234567)\ngo version go1.26\n", "systemctl": "77\n"}
     found = gather(root, said)
     assert (found["version"], found["running"]) == ("v1.36.3+k3s1", "abc")
-    assert (found["units"], found["foreign_units"]) == (["k3s"], [])
+    assert (found["units"], found["foreign"]) == (["k3s"], [])
 
 
 def test_another_k3s_is_told_from_ours(root):
     write(root, "/etc/systemd/system/k3s.service", "ExecStart=/usr/local/bin/k3s server\n")
     write(root, "/etc/systemd/system/k3s-agent.service", "Environment=FACEFLEET_K3S=abc\n")
     found = gather(root)
-    assert (found["units"], found["foreign_units"]) == (["k3s-agent"], ["k3s"])
+    assert (found["units"], found["foreign"]) == (["k3s-agent"], ["k3s.service"])
+
+
+def test_a_k3s_under_another_name_is_told_from_ours(root):
+    install = "[Service]\nExecStart=/usr/local/bin/k3s \\\n    server \\\n"
+    write(root, "/etc/systemd/system/k3s-lab.service", install)
+    write(root, "/etc/systemd/system/backup.service", "ExecStart=/opt/k3s-backup\n")
+    write(root, "/etc/systemd/system/k3s.service", "Environment=FACEFLEET_K3S=abc\n")
+    assert gather(root)["foreign"] == ["k3s-lab.service"]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/usr/local/bin/k3s",
+        "/etc/rancher/k3s/config.yaml",
+        f"{DATA}/server/token",
+        f"{DATA}/agent/x",
+    ],
+)
+def test_what_a_k3s_of_others_left_is_seen_but_not_what_an_interrupted_run_of_ours_did(root, path):
+    write(root, path, "")
+    [said] = gather(root)["foreign"]
+    assert path.startswith(said)
+    write(root, module.NOTE, "jetson-1\n")
+    assert gather(root)["foreign"] == []
+
+
+def test_a_registries_file_alone_is_no_k3s(root):
+    write(root, "/etc/rancher/k3s/registries.yaml", "mirrors: {}\n")
+    assert gather(root)["foreign"] == []
+
+
+def test_a_host_knows_the_name_that_it_was_set_up_by(root):
+    write(root, module.CONFIG, "disable:\n- traefik\nnode-name: jetson-1\n")
+    assert gather(root)["node"] == ""  # somebody else's
+    write(root, "/etc/systemd/system/k3s.service", "Environment=FACEFLEET_K3S=abc\n")
+    assert gather(root)["node"] == "jetson-1"  # of a version that kept no note
+    write(root, module.NOTE, "jetson-2\n")
+    assert gather(root)["node"] == "jetson-2"
+    write(root, module.NOTE, "{{ a lie }}")
+    assert gather(root)["node"] == ""
+
+
+def test_its_addresses_are_those_of_all_interfaces(root):
+    said = "1: lo    inet 127.0.0.1/8 scope host lo\\       valid_lft forever\n"
+    said += "2: eth0    inet6 2001:db8::7/64 scope global\\       valid_lft forever\n"
+    assert gather(root, {"ip": said})["addresses"] == ["127.0.0.1", "2001:db8::7"]
+
+
+def test_modules_for_network_policies_are_looked_for_apart(root):
+    (root / "lib/modules" / RELEASE).mkdir(parents=True)
+    for name in (*module.MODULES, "ip_set"):
+        (root / "sys/module" / name).mkdir(parents=True)
+    found = gather(root)
+    assert found["missing"] == []
+    assert found["missing_policy_modules"] == ["ip_set_hash_ip", "ip_set_hash_net", "xt_set"]
 
 
 def test_a_stopped_k3s_runs_nothing(root):

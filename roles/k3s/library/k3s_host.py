@@ -3,6 +3,7 @@
 
 import os
 import pathlib
+import re
 
 from ansible.module_utils.basic import AnsibleModule
 
@@ -25,6 +26,10 @@ options:
     type: list
     elements: int
     required: true
+  data:
+    description: The folder that k3s keeps its data in.
+    type: path
+    required: true
 """
 
 RETURN = r"""
@@ -33,12 +38,15 @@ host:
   returned: always
   type: dict
   sample:
+    addresses: [127.0.0.1, 192.0.2.7]
     cgroup: 2
     controllers: [cpu, cpuset, memory, pids]
     disk: 53687091200
-    foreign_units: []
+    foreign: []
     memory: 8127668224
     missing: []
+    missing_policy_modules: []
+    node: jetson-1
     running: ""
     swap: []
     taken: []
@@ -58,9 +66,15 @@ MODULES = (
     "xt_MASQUERADE",
     "xt_multiport",
 )
+# What k3s needs to enforce NetworkPolicies. Without them it runs, and enforces none.
+POLICY_MODULES = ("ip_set", "ip_set_hash_ip", "ip_set_hash_net", "xt_set")
 K3S = "/usr/local/bin/k3s"
-DATA = "/var/lib/rancher"
 UNITS = "/etc/systemd/system"
+CONFIG = "/etc/rancher/k3s/config.yaml"
+# What the role writes before anything else: the node's name.
+NOTE = "/var/lib/facefleet/k3s"
+NAME = re.compile(r"[a-z0-9.-]{1,253}")
+RUNS_K3S = re.compile(r"^ExecStart=\S*/k3s(\s|$)", re.MULTILINE)
 # What the role's unit gives k3s: a k3s without it is another's.
 FINGERPRINT = "FACEFLEET_K3S="
 LISTENS = "0A"  # a socket's state in /proc/net/tcp
@@ -84,16 +98,20 @@ class Host:
         except OSError:
             return ""
 
-    def gather(self, unit, ports):
-        units = [name for name in ("k3s", "k3s-agent") if self._read(self._unit(name))]
-        ours = [name for name in units if FINGERPRINT in self._read(self._unit(name))]
+    def gather(self, unit, ports, data):
+        ours = [
+            name for name in ("k3s", "k3s-agent") if FINGERPRINT in self._read(self._unit(name))
+        ]
         return {
+            "addresses": self.addresses(),
             "cgroup": self.cgroup(),
             "controllers": self.controllers(),
-            "disk": self.disk(),
-            "foreign_units": [name for name in units if name not in ours],
+            "disk": self.disk(data),
+            "foreign": self.foreign(ours, data),
             "memory": self.memory(),
-            "missing": self.missing(),
+            "missing": self.missing(MODULES),
+            "missing_policy_modules": self.missing(POLICY_MODULES),
+            "node": self.node(ours),
             "running": self.running(unit),
             "swap": self.swap(),
             "taken": self.taken(ports),
@@ -105,6 +123,35 @@ class Host:
     def _unit(name):
         return f"{UNITS}/{name}.service"
 
+    def addresses(self):
+        """Those of all interfaces, without the length of their networks."""
+        rows = [line.split() for line in self._run(["ip", "-oneline", "address"])[1].splitlines()]
+        return [row[3].partition("/")[0] for row in rows if len(row) > 3]
+
+    def foreign(self, ours, data):
+        """What there is of a k3s that the role did not install: units, and files without a unit."""
+        units = [
+            file.name
+            for file in sorted(self._path(UNITS).glob("*.service"))
+            if file.stem not in ours
+            and (
+                file.stem in ("k3s", "k3s-agent")
+                or RUNS_K3S.search(self._read(f"{UNITS}/{file.name}"))
+            )
+        ]
+        if ours or self._path(NOTE).exists():
+            return units
+        files = (K3S, CONFIG, f"{data}/server", f"{data}/agent")
+        return units + [path for path in files if self._path(path).exists()]
+
+    def node(self, ours):
+        """The name by which the role set up this host; empty where it did not."""
+        name = self._read(NOTE).strip()
+        if ours and not name:
+            lines = self._read(CONFIG).splitlines()
+            name = next((line[10:].strip() for line in lines if line.startswith("node-name:")), "")
+        return name if NAME.fullmatch(name) else ""
+
     def cgroup(self):
         return 2 if self._path("/sys/fs/cgroup/cgroup.controllers").exists() else 1
 
@@ -114,13 +161,14 @@ class Host:
         rows = [line.split() for line in self._read("/proc/cgroups").splitlines()]
         return [row[0] for row in rows if len(row) == 4 and row[3] == "1"]
 
-    def missing(self):
+    def missing(self, modules):
+        """Those of `modules` that the kernel does not have."""
         # A container has no modules of its own: nothing can be said there.
         if not self._path(f"/lib/modules/{os.uname().release}").is_dir():
             return []
         return [
             module
-            for module in MODULES
+            for module in modules
             if not self._path(f"/sys/module/{module}").is_dir()
             and self._run(["modprobe", "--dry-run", "--quiet", module])[0] != 0
         ]
@@ -137,9 +185,9 @@ class Host:
                 return int(rest.split()[0]) * 1024
         return 0
 
-    def disk(self):
+    def disk(self, data):
         """The bytes that are free where k3s keeps its data."""
-        path = self._path(DATA)
+        path = self._path(data)
         while not path.exists():
             path = path.parent
         free = os.statvfs(path)
@@ -177,6 +225,7 @@ def main():
         argument_spec={
             "unit": {"type": "str", "required": True},
             "ports": {"type": "list", "elements": "int", "required": True},
+            "data": {"type": "path", "required": True},
         },
         supports_check_mode=True,
     )
