@@ -8,9 +8,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, closing, suppress
 
 import pytest
+from facefleet import mqtt
 from facefleet.mqtt import Connection, Will
 from pydantic import AnyUrl
 
+from lab.authority import Authority
+from lab.cloud import Cloud, certificate
 from lab.listener import Listener
 from lab.rig import BIN, ROOT, Process, Rig, await_true, free_port, listens
 
@@ -248,3 +251,194 @@ def test_what_was_retained_comes_again(rig: Rig) -> None:
             await until(lambda: client.heard == [("test/kept", b"k", True)] * 2)
 
     asyncio.run(story())
+
+
+# -- bad links -------------------------------------------------------------------------------------
+
+
+@asynccontextmanager
+async def slow_link(to: int, seconds: float) -> AsyncIterator[int]:
+    """A port that leads to another one, and takes so long each way. Yields it."""
+    loop = asyncio.get_running_loop()
+    pumps: set[asyncio.Task] = set()
+
+    async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(OSError):
+            while data := await reader.read(1 << 16):
+                loop.call_later(
+                    seconds, lambda data=data: writer.is_closing() or writer.write(data)
+                )
+        loop.call_later(seconds, writer.close)
+
+    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there = await asyncio.open_connection("127.0.0.1", to)
+        pumps.update(
+            (
+                asyncio.create_task(pump(reader, there[1])),
+                asyncio.create_task(pump(there[0], writer)),
+            )
+        )
+
+    async with await asyncio.start_server(connected, "127.0.0.1", 0) as listening:
+        try:
+            yield listening.sockets[0].getsockname()[1]
+        finally:
+            for task in pumps:
+                task.cancel()
+            await asyncio.gather(*pumps, return_exceptions=True)
+
+
+def test_tls_over_a_slow_link_gets_the_time_that_it_needs(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    authority = Authority("ours")
+    cloud = Cloud(rig, authority)
+    folder = certificate(rig.folder / "edge-1", authority, "edge-1")
+    monkeypatch.setattr(mqtt, "PATIENCE", 0.2)
+
+    async def story() -> None:
+        async with slow_link(cloud.port, 0.5) as port:
+            client = Client(port, "receipts/edge-1/#")
+            client.connection = Connection(
+                AnyUrl(f"mqtts://127.0.0.1:{port}"),
+                "edge-1",
+                on_up=client._up,
+                on_down=client.downs.append,
+                tls=folder,
+            )
+            async with running(client):
+                await until(lambda: client.ups)
+        assert client.downs[0].startswith("cannot connect to")
+        assert "(TLS took more than 0.2 s)" in client.downs[0]
+        assert "(TLS took more than 0.4 s)" in client.downs[1]
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize(
+    "error", [TimeoutError(), ConnectionResetError(), OSError(), OSError(113, "No route to host")]
+)
+def test_a_reason_is_never_empty(error: OSError) -> None:
+    assert mqtt._reason(error).strip()
+
+
+async def grant(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """A broker's part, up to the subscription."""
+    await reader.readexactly(2 + (await reader.readexactly(2))[1] - 2)
+    writer.write(b"\x20\x02\x00\x00")  # CONNACK
+    head = await reader.readexactly(2)
+    request = await reader.readexactly(head[1])
+    writer.write(b"\x90\x03" + request[:2] + b"\x00")  # SUBACK
+    await writer.drain()
+
+
+def test_a_link_that_swallows_everything_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mqtt, "KEEPALIVE", 1)
+
+    async def story() -> None:
+        async def swallow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await grant(reader, writer)
+            while await reader.read(100):
+                pass
+
+        async with server(swallow) as port, running(Client(port)) as client:
+            await until(lambda: client.downs)
+            assert client.ups
+            assert "no sign of life" in client.downs[0]
+
+    asyncio.run(story())
+
+
+def test_a_link_that_is_slow_and_moves_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Answers wait behind what is being sent: that the network takes it is a sign of life."""
+    monkeypatch.setattr(mqtt, "KEEPALIVE", 1)
+    taken = 0
+
+    async def story() -> None:
+        async def take_slowly(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            nonlocal taken
+            await grant(reader, writer)
+            while data := await reader.read(1 << 17):
+                taken += len(data)
+                await asyncio.sleep(0.02)
+
+        async with server(take_slowly) as port, running(Client(port)) as client:
+            await until(lambda: client.ups)
+            for _ in range(30):
+                assert client.connection.publish("test/large", bytes(1 << 20))
+            before = taken
+            await until(lambda: taken - before > 24 << 20, 60)
+            assert client.downs == []
+
+    asyncio.run(story())
+
+
+def test_a_broker_is_reached_by_ipv6(rig: Rig) -> None:
+    port = free_port()
+    rig.mosquitto("broker", more=f"listener {port} ::1\n")
+
+    async def story() -> None:
+        client = Client(port)
+        client.connection = Connection(
+            AnyUrl(f"mqtt://[::1]:{port}"), "", on_up=client._up, on_down=client.downs.append
+        )
+        async with running(client):
+            await until(lambda: client.ups)
+            rig.processes[-1].kill()
+            await until(lambda: client.downs)
+            assert f"[::1]:{port}" in client.downs[0]
+
+    asyncio.run(story())
+
+
+# -- other clients ---------------------------------------------------------------------------------
+
+
+def test_two_clients_of_one_name_are_told_and_yield(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, port = rig.mosquitto("broker")
+    monkeypatch.setattr(mqtt, "FIRST_DELAY", 0.05)
+
+    async def story() -> None:
+        twins = [Client(port), Client(port)]
+        for twin in twins:
+            twin.connection._client_id = "edge-1"
+        async with running(twins[0]), running(twins[1]):
+            await until(lambda: any("uses the name edge-1" in d for t in twins for d in t.downs))
+            await until(lambda: all(twin.downs for twin in twins))
+            await asyncio.sleep(5)  # in which they would end each other a hundred times
+            assert sum(len(twin.downs) for twin in twins) < 20
+
+    asyncio.run(story())
+
+
+def test_a_broker_that_comes_back_is_not_taken_for_another_client(rig: Rig) -> None:
+    broker, port = rig.mosquitto("broker")
+
+    async def story() -> None:
+        async with running(Client(port)) as client:
+            for times in range(1, 6):
+                await until(lambda times=times: client.ups == times)
+                broker.kill()
+                await until(lambda times=times: len(client.downs) >= times)
+                broker.start()
+            assert "uses the name" not in "".join(client.downs)
+
+    asyncio.run(story())
+
+
+def test_what_amqtt_sends_without_a_subscription_is_passed_over(rig: Rig) -> None:
+    """To who connects it sends what is retained for the subscriptions of all."""
+    _, port = rig.amqtt("broker")
+    with Listener(port, "status/#") as other:
+        other.say("status/edge-1/front", b"online", retain=True)
+
+        async def story() -> None:
+            async with running(Client(port, "receipts/#")) as client:
+                await until(lambda: client.ups)
+                assert client.connection.publish("receipts/edge-1/front", b"stored")
+                await until(lambda: client.heard)
+                assert client.heard == [("receipts/edge-1/front", b"stored", False)]
+
+        asyncio.run(story())

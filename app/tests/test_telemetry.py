@@ -60,6 +60,16 @@ def test_metrics_and_other_pages() -> None:
         server.server_close()
 
 
+def test_pages_are_served_by_ipv6() -> None:
+    address = f"[::1]:{free_port()}"
+    server = serve(address, Health())
+    try:
+        assert ready(f"http://{address}")
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
 def test_a_client_that_gives_up_leaves_no_trace(capfd: pytest.CaptureFixture[str]) -> None:
     server = serve(f"127.0.0.1:{free_port()}", Health())
     threads = threading.active_count()

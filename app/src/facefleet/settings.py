@@ -51,10 +51,16 @@ def _tls(folder: Path | None, others: ValidationInfo) -> Path | None:
 
 
 def _address(text: str) -> str:
-    found = re.fullmatch(r"[^:\s]+:(\d{1,5})", text, re.ASCII)
-    if found is None or not 0 < int(found[1]) < 1 << 16:
-        raise ValueError("give host:port, such as 127.0.0.1:8080")
+    found = re.fullmatch(r"([^:\s\[\]]+|\[[0-9a-fA-F:.%]+\]):(\d{1,5})", text, re.ASCII)
+    if found is None or not 0 < int(found[2]) < 1 << 16:
+        raise ValueError("give host:port, such as 127.0.0.1:8080 or [::1]:8080")
     return text
+
+
+def host_and_port(address: str) -> tuple[str, int]:
+    """The parts of an HttpAddress, as a socket takes them."""
+    host, _, port = address.rpartition(":")
+    return host.strip("[]"), int(port)
 
 
 def _bucket(text: str) -> str:

@@ -5,6 +5,7 @@ import gc
 import json
 import logging
 import signal
+import socket
 import sys
 import threading
 import time
@@ -17,6 +18,7 @@ import structlog
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from facefleet.errors import FacefleetError
+from facefleet.settings import host_and_port
 
 log = structlog.get_logger()
 
@@ -97,6 +99,11 @@ def answer(path: str, health: Health) -> tuple[int, str, bytes] | None:
     return None
 
 
+def family(host: str) -> socket.AddressFamily:
+    """IPv6's where the host is such an address."""
+    return socket.AF_INET6 if ":" in host else socket.AF_INET
+
+
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
 
@@ -126,9 +133,10 @@ def serve(address: str, health: Health) -> ThreadingHTTPServer:
         def log_message(self, *_: object) -> None:
             """Probes come every few seconds: not worth a line."""
 
-    host, port = address.rsplit(":", 1)
+    host, port = host_and_port(address)
+    _Server.address_family = family(host)
     try:
-        server = _Server((host, int(port)), Handler)
+        server = _Server((host, port), Handler)
     except (OSError, UnicodeError) as error:  # UnicodeError: no name for DNS
         reason = getattr(error, "strerror", None) or error
         raise FacefleetError(

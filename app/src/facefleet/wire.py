@@ -18,6 +18,7 @@ _PUBLISH, _PUBACK = 0x30, 0x40
 _TYPE, _QOS, _QOS_1, _RETAIN = 0xF0, 0x06, 0x02, 0x01
 _FIRST_ID, _LAST_ID = 0x8000, 0xFFFF  # of our packets; paho numbers its own from 1
 _PUBREC = 0x50
+_PINGREQ = b"\xc0\x00"
 _LARGEST_LENGTH = 4  # bytes that say how long a packet is
 LARGEST_PAYLOAD = 1 << 20  # bytes: no face is larger
 LARGEST = LARGEST_PAYLOAD + (1 << 16) + 16  # bytes of a packet: that, the longest topic, and a head
@@ -44,6 +45,7 @@ class Wire(asyncio.Protocol):
         self._out: list[bytes] = []  # what is written when the loop comes round
         self._unsent = 0  # bytes in it
         self._closed = asyncio.Event()
+        self.received = 0  # bytes
         self.client = _Client(self, client_id)
 
     # -- the loop's side -----------------------------------------------------------------------
@@ -52,6 +54,7 @@ class Wire(asyncio.Protocol):
         self._transport = transport
 
     def data_received(self, data: bytes) -> None:
+        self.received += len(data)
         if self._skipped:
             start = min(self._skipped, len(data))
             self._skipped -= start
@@ -138,6 +141,10 @@ class Wire(asyncio.Protocol):
             head += next(self._ids).to_bytes(2, "big")
         self._write(head)
         self._write(payload)
+
+    def ping(self) -> None:
+        """Ask the broker for a sign of life."""
+        self._write(_PINGREQ)
 
     def close(self) -> None:
         """Write what there is, and end. paho calls it too."""

@@ -278,3 +278,42 @@ def test_what_it_holds_is_bounded(rig: Rig) -> None:
     )
     assert 60 << 20 < metric(url, "facefleet_held_bytes") <= 64 << 20
     assert process.running()
+
+
+def test_a_broker_that_shares_no_subscription_is_told(rig: Rig) -> None:
+    """amqtt grants it, and then delivers nothing."""
+    _, port = rig.amqtt("broker")
+    _, endpoint = rig.sink()
+    _, url = processor(rig, port, endpoint, wait=False, share="processors")
+    await_true(lambda: "delivers nothing" in unmet(url), "it is told", 60)
+    assert "$share/processors/faces/#" in unmet(url)
+    assert "leave out FACEFLEET_SHARE" in unmet(url)
+    _, url = processor(rig, port, endpoint, instance="-alone", wait=False)
+    await_true(lambda: ready(url), "one that does not share is ready", 60)
+
+
+def test_a_processor_that_may_not_read_faces_is_told(rig: Rig) -> None:
+    """Mosquitto grants a subscription all the same."""
+    rules = rig.folder / "rules"
+    rules.write_text("topic write #\ntopic read status/#\n")
+    _, port = rig.mosquitto("broker", more=f"acl_file {rules}\n")
+    _, endpoint = rig.sink()
+    _, url = processor(rig, port, endpoint, wait=False)
+    await_true(lambda: "grants faces/# and delivers nothing" in unmet(url), "it is told", 60)
+
+
+def test_processors_that_share_are_all_ready(rig: Rig) -> None:
+    _, port = rig.mosquitto("broker")
+    _, endpoint = rig.sink()
+    urls = [
+        processor(rig, port, endpoint, instance=f"-{n}", wait=False, share="processors")[1]
+        for n in range(3)
+    ]
+    await_true(lambda: all(map(ready, urls)), "each hears an echo, whoever asked for it", 90)
+    with Listener(port, "receipts/#") as listener:
+        for seq in range(1, 31):
+            listener.say(topic(seq, jpeg(seq), "shared"), jpeg(seq))
+        await_true(
+            lambda: set(listener.stored("edge-1", "shared")) == set(range(1, 31)), "all are stored"
+        )
+    assert all(metric(url, "facefleet_faces_stored_total") > 0 for url in urls)

@@ -11,7 +11,8 @@ from facefleet.names import LINK_DOWN, STATUSES, is_label
 from facefleet.settings import StatusSettings
 from facefleet.tools.tables import table
 
-SETTLE = 1.0  # seconds for the retained messages to come in, where no camera is expected
+SETTLE = 1.0  # seconds without another retained message, where no camera is expected
+ATTEMPTS = 3  # of connecting, each with more patience
 MOST = 10**18  # of anything that is counted, and of seconds
 COLUMNS = ["captured", "stored", "pending", "refused", "lost", "fps", "p50/s", "p99/s", "state"]
 COUNTS = ("captured", "stored", "pending", "quarantined", "dead", "evicted", "dropped")
@@ -83,14 +84,24 @@ async def _collect(settings: StatusSettings, expected: set[str], seconds: float)
     cut: set[str] = set()  # devices
     idle: dict[str, float] = {}  # since when, in monotonic seconds
     complete = asyncio.Event()
-    problem: str | None = None
+    over = asyncio.Event()
+    problems: list[str] = []
+    quiet: asyncio.TimerHandle | None = None
 
     def is_settled(name: str) -> bool:
         if name in idle:  # retained it may be from just before the first face
             return time.monotonic() - idle[name] > EMPTY_ROOM
         return name in found and _delivers(found[name])
 
-    def on_message(topic: str, payload: bytes, _retain: bool) -> None:
+    def rest() -> None:
+        nonlocal quiet
+        if quiet is not None:
+            quiet.cancel()
+        quiet = asyncio.get_running_loop().call_later(SETTLE, over.set)
+
+    def on_message(topic: str, payload: bytes, retain: bool) -> None:
+        if retain:
+            rest()
         device, _, camera = topic.removeprefix("status/").partition("/")
         if not is_label(device):
             return
@@ -106,23 +117,29 @@ async def _collect(settings: StatusSettings, expected: set[str], seconds: float)
         if expected and all(map(is_settled, expected)):
             complete.set()
 
+    def on_up() -> None:
+        problems.clear()
+        rest()
+
     def on_down(sentence: str) -> None:
-        nonlocal problem
-        problem = sentence
+        problems.append(sentence)
+        if len(problems) == ATTEMPTS:
+            over.set()
 
     connection = Connection(
         settings.broker,
         "",
         subscriptions=[(STATUSES, 0)],
         on_message=on_message,
+        on_up=on_up,
         on_down=on_down,
         tls=settings.tls,
     )
     running = asyncio.create_task(connection.run())
     with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(complete.wait(), seconds if expected else SETTLE)
-    if not found and problem:
-        raise FacefleetError(problem)
+        await (asyncio.wait_for(complete.wait(), seconds) if expected else over.wait())
+    if not found and problems:
+        raise FacefleetError(problems[-1])
     running.cancel()
     await asyncio.wait({running})
     for name, row in found.items():

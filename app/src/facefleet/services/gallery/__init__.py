@@ -13,7 +13,7 @@ from facefleet.services.gallery.guard import Guard
 from facefleet.services.gallery.listing import Listing
 from facefleet.services.gallery.live import Live
 from facefleet.services.gallery.login import Login
-from facefleet.settings import GallerySettings
+from facefleet.settings import GallerySettings, host_and_port
 
 _HEADERS = [
     (
@@ -77,9 +77,9 @@ class _Server(uvicorn.Server):
 
 
 def _listen(address: str) -> socket.socket:
-    host, port = address.rsplit(":", 1)
+    host, port = host_and_port(address)
     try:
-        return socket.create_server((host, int(port)))
+        return socket.create_server((host, port), family=telemetry.family(host))
     except (OSError, OverflowError) as error:
         raise FacefleetError(
             f"cannot listen on {address} ({error}): end what holds the port, "
