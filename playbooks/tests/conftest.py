@@ -151,7 +151,7 @@ def fleet(aws, tmp_path_factory):
             "cloud": {"hosts": cloud or {"cloud-1": {}}},
             "edge": {
                 "hosts": {
-                    "edge-1": {"facefleet_public_address": "203.0.113.10"},
+                    "edge-1": {"facefleet_public_address": "203.0.113.12"},
                     "edge-2": {"facefleet_public_address": ["2001:db8::/64", "203.0.113.11"]},
                 }
             },
@@ -164,7 +164,7 @@ def fleet(aws, tmp_path_factory):
             "facefleet_aws_environment": aws.environment,
             "facefleet_state_dir": str(folder / "state"),
             "facefleet_pki_password": "quite secret",
-            "facefleet_controller_address": "198.51.100.20",
+            "facefleet_controller_address": "198.51.100.21",
             "facefleet_ssh_public_key": str(key),
             "ansible_port": SSH_PORT,
             **variables,

@@ -14,7 +14,7 @@ CAMERAS = [
     {"name": "a" * 43, "source": "sample:mona-lisa"},
 ]
 SENTENCES = [
-    "cloud-1: There is no facefleet_buckt: see how it is spelled",
+    "Every host: There is no facefleet_buckt: see how it is spelled",
     "cloud-1: facefleet_nodeport is 99999: set it to a port from 30000 to 32767",
     "cloud-1: facefleet_nodeport cannot be a port",
     "cloud-1: facefleet_outbox_max_bytes is much: give a size such as 20GiB",
@@ -45,4 +45,6 @@ def test_the_settings_of_all_hosts(tmp_path):
     words = yaml.safe_load(ran.output.rpartition("    msg:\n")[2].partition("\nPLAY RECAP")[0])
     missing = [one for one in SENTENCES if not any(word.startswith(one) for word in words)]
     assert missing == []
+    # In the error and in its result: once each.
+    assert ran.flat.count("There is no facefleet_buckt") == 2
     assert words[-1].startswith("Nothing was changed on any host.")

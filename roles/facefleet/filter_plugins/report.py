@@ -1,0 +1,37 @@
+"""What is wrong with hosts, as a list of sentences, and what to do next."""
+
+LONGEST = 1000  # characters of a sentence; some of it may be a host's own words
+REPEAT = "Nothing was changed on any host. Mend this and run it again"
+
+
+def problem_report(problems, hosts, limit=None):
+    """`problems`: host to sentences. `hosts`: all hosts of the play. `limit`: the user's --limit.
+
+    What several hosts share is said once, and the advice stays within what the user asked for.
+    """
+    sharing = {}
+    for host in hosts:
+        for problem in problems.get(host, []):
+            sharing.setdefault(readable(problem), []).append(host)
+    sentences = [f"{named(names, hosts)}: {problem}" for problem, names in sharing.items()]
+    rest = [host for host in hosts if not problems.get(host)]
+    if not rest:
+        return [*sentences, f"{REPEAT}."]
+    bad = ",".join(f"!{host}" for host in hosts if problems.get(host))
+    return [*sentences, f"{REPEAT}, or leave hosts out by --limit '{limit or 'all'},{bad}'."]
+
+
+def named(names, hosts):
+    names = list(dict.fromkeys(names))
+    return "Every host" if len(names) > 1 and len(names) == len(hosts) else ", ".join(names)
+
+
+def readable(words):
+    """Words on one line, without what a terminal would take for a command, and not endless."""
+    text = " ".join("".join(c if c.isprintable() else " " for c in str(words)).split())
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
+
+
+class FilterModule:
+    def filters(self):
+        return {"problem_report": problem_report, "readable": readable}

@@ -1,0 +1,90 @@
+"""What is wrong with hosts is said once, and the advice stays within what the user asked for."""
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+
+
+def load(name):
+    path = Path(__file__).parent / f"filter_plugins/{name}.py"
+    spec = importlib.util.spec_from_file_location(name, path)
+    plugin = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(plugin)
+    return plugin
+
+
+report, unreachable = load("report"), load("unreachable")
+HOSTS = ["cloud-1", "jetson-1", "jetson-2"]
+
+
+def test_a_problem_that_hosts_share_is_said_once():
+    problems = {host: ["No password.", "No password."] for host in HOSTS}
+    problems["jetson-2"] = ["No password.", "No camera."]
+    assert report.problem_report(problems, HOSTS) == [
+        "Every host: No password.",
+        "jetson-2: No camera.",
+        "Nothing was changed on any host. Mend this and run it again.",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("limit", "advice"),
+    [("", "'all,!jetson-1'"), ("jetson-1,jetson-2", "'jetson-1,jetson-2,!jetson-1'")],
+)
+def test_the_advice_is_within_the_limit(limit, advice):
+    said = report.problem_report({"jetson-1": ["It is off."]}, HOSTS[1:], limit)
+    assert said[0] == "jetson-1: It is off."
+    assert said[1].endswith(f"or leave hosts out by --limit {advice}.")
+
+
+def test_no_advice_leaves_no_host():
+    said = report.problem_report({"jetson-1": ["It is off."]}, ["jetson-1"], "jetson-1")
+    assert said[-1] == "Nothing was changed on any host. Mend this and run it again."
+
+
+@pytest.mark.parametrize("words", ["a\x1b[2Jb\nc", {"a": 1}, "x" * 10_000_000, 5, None])
+def test_words_of_a_host_are_one_line_of_text(words):
+    said = report.readable(words)
+    assert said.isprintable()
+    assert len(said) <= report.LONGEST + 3
+
+
+CAUSES = {
+    "@ WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED! @\nHost key verification failed.": (
+        "ssh-keygen -R 192.0.2.11"
+    ),
+    "Failed to connect to the host via ssh: Host key verification failed.": "connect once by hand",
+    "user@192.0.2.11: Permission denied (publickey,password).": "correct ansible_user",
+    "ssh: Could not resolve hostname jetson: Name or service not known": "correct ansible_host",
+    "connect to host 192.0.2.11 port 22: Connection refused": "systemctl start ssh",
+    "connect to host 192.0.2.11 port 22: No route to host": "see that it is on",
+    "connect to host 192.0.2.11 port 22: Connection timed out": "see that it is on",
+}
+
+
+@pytest.mark.parametrize("words", CAUSES)
+def test_why_a_host_is_not_reached(words):
+    said = unreachable.why_unreachable({"msg": f"Task failed: {words}"}, "192.0.2.11")
+    assert CAUSES[words] in said
+    assert "\n" not in said
+
+
+MODULES = {
+    "sudo: a password is required": "--ask-become-pass",
+    "user is not in the sudoers file.": "may not use sudo",
+    "/bin/sh: 1: /usr/bin/python3: not found": "install it (apt-get install python3)",
+    "Timed out after 30 second(s).": "does not answer in time",
+    "No start of json char found": "see ansible_python_interpreter",
+}
+
+
+@pytest.mark.parametrize("words", MODULES)
+def test_why_no_module_runs(words):
+    assert MODULES[words] in unreachable.why_no_module({"msg": "M", "module_stderr": words})
+
+
+@pytest.mark.parametrize("result", [{}, {"msg": ["a"]}, {"msg": {"a": 1}, "module_stdout": 5}])
+def test_a_result_of_any_shape_has_a_sentence(result):
+    assert unreachable.why_no_module(result)
+    assert unreachable.why_unreachable(result, "192.0.2.11")
