@@ -9,7 +9,7 @@ import urllib.parse
 import xmlrpc.client
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.facefleet_host import holder, taken, unready
+from ansible.module_utils.facefleet_host import holder, lineage, taken, unready
 from ansible.module_utils.facefleet_supervisord import connect, remove
 
 DOCUMENTATION = r"""
@@ -19,6 +19,9 @@ description:
   - Writes the program's files, has supervisord apply what changed of this program and nothing
     else, starts it where it stopped, and waits until it is ready.
   - It fails at once where another process holds the port, and where the program gives up.
+  - Ready is what this program's own process says. Where another program of this supervisord still
+    has the port, which it will be told to leave later in the run, it is stopped, and started again
+    where this one does not become ready.
 attributes:
   check_mode:
     support: full
@@ -68,15 +71,23 @@ def info(supervisord, name):
         return None
 
 
-def check_port(port, directory, port_variable):
-    """Raises NotUpError where a process of another supervisord, or of none, holds the port."""
+def holding_program(supervisord, port, directory, port_variable):
+    """Name of the program that holds the port; None where it is free, "" where it cannot be told.
+
+    Raises NotUpError where a process of another supervisord, or of none, holds it.
+    """
     pid = holder(port)
     if pid is None:
-        return
+        return None
+    if supervisord is not None:
+        programs = {one["pid"]: one["name"] for one in supervisord.getAllProcessInfo()}
+        for process in lineage(pid):
+            if process in programs:
+                return programs[process]
     with contextlib.suppress(OSError):
         environment = pathlib.Path("/proc", str(pid), "environ").read_bytes()
         if os.fsencode(f"SUPERVISED_BY_FACEFLEET={directory}") in environment.split(b"\0"):
-            return
+            return ""  # it is just ending
     raise NotUpError(taken(port, pid, port_variable))
 
 
@@ -103,22 +114,40 @@ def apply(supervisord, name):
     return False
 
 
+def make_room(supervisord, name, holding):
+    """Stop the program that has the port of another. Its name, or None."""
+    if not holding or holding == name:
+        return None
+    with contextlib.suppress(xmlrpc.client.Fault):  # it has just ended
+        supervisord.stopProcess(holding)
+    return holding
+
+
+def give_back(supervisord, name, displaced):
+    """Stop the program that did not become ready, and start the one that had its port."""
+    for act, program in ((supervisord.stopProcess, name), (supervisord.startProcess, displaced)):
+        with contextlib.suppress(xmlrpc.client.Fault):  # it is so already
+            act(program)
+
+
 def await_ready(supervisord, params, directory, port):
     """Raises NotUpError where the service is not ready in time or has given up."""
     name = params["name"]
     deadline = time.monotonic() + params["timeout"]
     quick_ends = set()  # by their start
     while True:
-        check_port(port, directory, params["port_variable"])
+        holding = holding_program(supervisord, port, directory, params["port_variable"])
         state = info(supervisord, name)
         if state["statename"] in ("BACKOFF", "FATAL"):
             quick_ends.add(state["start"])
         if state["statename"] == "FATAL" or len(quick_ends) == QUICK_ENDS:
             raise NotUpError(f"{name} ends as soon as it starts.")
         problem = unready(params["ready"])
-        if problem is None and state["statename"] in ("STARTING", "RUNNING"):
+        if problem is None and holding == name and state["statename"] in ("STARTING", "RUNNING"):
             return
         if time.monotonic() > deadline:
+            if problem is None and holding != name:
+                problem = f"{holding or 'another process'} answers on its port"
             problem = (problem or "it has only just become so").rstrip(".")
             raise NotUpError(f"{name} is not ready after {params['timeout']} s: {problem}.")
         time.sleep(0.1)
@@ -157,16 +186,20 @@ def main():
         path: text for path, text in files.items() if not path.exists() or path.read_text() != text
     }
     supervisord = connect(directory) if (directory / "supervisord.conf").exists() else None
+    displaced = None
     try:
-        check_port(port, directory, params["port_variable"])
+        holding = holding_program(supervisord, port, directory, params["port_variable"])
         if module.check_mode:
             running = supervisord and (info(supervisord, name) or {}).get("statename")
             module.exit_json(changed=bool(stale) or running not in ("STARTING", "RUNNING"))
         for path, text in stale.items():
             write(path, text)
+        displaced = make_room(supervisord, name, holding)
         changed = apply(supervisord, name)
         await_ready(supervisord, params, directory, port)
     except NotUpError as problem:
+        if displaced:
+            give_back(supervisord, name, displaced)
         tail = "" if "is taken by" in str(problem) else log_tail(directory / f"{name}.log")
         module.fail_json(msg=f"{problem}\n{tail}".strip())
     module.exit_json(changed=bool(stale) or changed)

@@ -40,6 +40,16 @@ def command_line(pid):
     return ""
 
 
+def lineage(pid):
+    """A process, and those that it comes from, up to the first."""
+    while pid > 0:
+        yield pid
+        stat = ""
+        with contextlib.suppress(OSError):
+            stat = pathlib.Path("/proc", str(pid), "stat").read_text(errors="replace")
+        pid = int(stat.rpartition(")")[2].split()[1]) if stat else 0
+
+
 def taken(port, pid, port_variable):
     """The sentence for a port that process `pid` holds."""
     who = f"process {pid} ({command_line(pid)})" if pid else "a process of another user"
