@@ -5,18 +5,18 @@ BIN := .venv/bin
 unexport $(filter AWS_% FACEFLEET_%,$(.VARIABLES))
 export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 export PATH := $(CURDIR)/$(BIN):$(PATH)
-export SOURCE
+export SOURCE V
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo status verify audit audit-deps test test-arm64 lint unit molecule molecule-hosts molecule-processes molecule-quick faults bench stop clean distclean requirements prerequisites install install-test install-audit
+.PHONY: help demo status verify audit audit-deps test test-arm64 lint unit molecule molecule-hosts molecule-processes molecule-quick faults bench stop clean distclean requirements prerequisites install install-test install-audit test-packages
 
 help: ## List what make can do
 	@sed -n 's/^\([a-z0-9-]*\):.* ## /\1\t/p' Makefile | while IFS="$$(printf '\t')" read -r name text; do \
 	  printf '  make %-14s %s\n' "$$name" "$$text"; done
 
-demo: install ## A cloud and two devices on this machine (SOURCE=/dev/video0: the camera of edge-1)
-	@ansible-playbook site.yml
+demo: install ## A cloud and two devices on this machine (SOURCE=/dev/video0: the camera of edge-1; V=1: all lines)
+	@$(PYTHON) scripts/steps.py playbook site.yml
 	@$(MAKE) --no-print-directory status
 	@$(FLEET); echo "Gallery: $$GALLERY"
 	@$(FLEET); [ -n "$$TLS" ] || echo "No TLS: without Mosquitto, MQTT is plain, on 127.0.0.1 only."
@@ -36,7 +36,7 @@ audit: ## Hold every outbox against the bucket
 	@$(FLEET); FACEFLEET_BUCKET=$$BUCKET FACEFLEET_RETENTION_DAYS=$$RETENTION_DAYS facefleet audit .facefleet/*/outbox-*.sqlite
 
 # In this order two jobs at a time are done at about the same time.
-test: install-test lint molecule-quick unit molecule-processes ## The whole suite (make -j 2 test: on two cores)
+test: test-packages install-test lint molecule-quick unit molecule-processes ## The whole suite (make -j 2 test: on two cores)
 
 test-arm64: ## Every image for arm64 on this amd64 machine, and each service started in it (long)
 	scripts/test-arm64.sh
@@ -92,6 +92,13 @@ AUDIT_STAMP := $(AUDIT)/installed-$(firstword $(shell cksum requirements/audit.t
 
 install: prerequisites $(DEMO_STAMP)
 install-test: install $(TEST_STAMP)
+# Before all else, where it is asked for.
+prerequisites: | $(if $(filter test,$(MAKECMDGOALS)),test-packages)
+
+test-packages:
+	@command -v $(PYTHON) >/dev/null || [ "$$(id -u)" != 0 ] || { \
+	  echo "Installing python3"; apt-get update -q && apt-get install -qy --no-install-recommends python3; }
+	@$(PYTHON) scripts/test_packages.py
 install-audit: prerequisites $(AUDIT_STAMP)
 
 prerequisites:
@@ -102,9 +109,8 @@ $(BIN)/python3:
 	@$(PYTHON) -m venv .venv
 
 $(DEMO_STAMP): | $(BIN)/python3
-	@echo "Installing what the demo needs (once; about 1 GB)"
-	@pip install --require-hashes -r requirements/demo.txt
-	@pip install --no-deps --no-build-isolation -e app
+	@$(PYTHON) scripts/steps.py pip requirements/demo.txt
+	@pip install --quiet --no-deps --no-build-isolation -e app
 	@rm -f .venv/demo-*; touch $@
 
 $(TEST_STAMP): | $(DEMO_STAMP)

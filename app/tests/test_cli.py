@@ -1,5 +1,6 @@
 """The command as a person meets it: one sentence, an exit code, no traceback."""
 
+import importlib.metadata
 import socket
 from pathlib import Path
 
@@ -103,3 +104,9 @@ def test_an_unknown_command() -> None:
     assert result.returncode == 2
     assert "No such command 'detect'" in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_the_version() -> None:
+    result = facefleet("--version")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout == f"facefleet {importlib.metadata.version('facefleet')}\n"

@@ -1,0 +1,131 @@
+"""Run the long parts of `make demo`: a line for each step, with how it ended and how long it took.
+
+`steps.py pip REQUIREMENTS` installs, and `steps.py playbook PLAYBOOK` runs a playbook, a step for
+each play. All that they say goes to a file, which is named where a step fails. Needs nothing but
+Python.
+"""
+
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path.cwd()  # the checkout, as make has it
+PLAY = re.compile(r"PLAY \[(.+)\] \*+")
+TAIL = 15  # lines of a log that say nothing better of a failure
+
+
+class Steps:
+    """Lines for a person: on a terminal, with the step that is under way."""
+
+    def __init__(self) -> None:
+        self._live = sys.stdout.isatty()
+        coded = (sys.stdout.encoding or "").lower().replace("-", "")
+        self._marks = ("✓", "✗") if coded == "utf8" else ("ok", "FAILED")
+        self._name: str | None = None
+        self._began = 0.0
+
+    def begin(self, name: str) -> None:
+        """End the step before, and begin one."""
+        self.end()
+        self._name, self._began = name, time.monotonic()
+        self.note("")
+
+    def note(self, progress: str) -> None:
+        """How far the step is; seen on a terminal only."""
+        if self._live and self._name is not None:
+            print(f"\r\033[K… {self._name}  {progress}", end="", flush=True)
+
+    def end(self, *, good: bool = True) -> None:
+        if self._name is None:
+            return
+        mark = self._marks[0 if good else 1]
+        start = "\r\033[K" if self._live else ""
+        seconds = time.monotonic() - self._began
+        print(f"{start}{mark} {self._name}  {seconds:.0f} s", flush=True)
+        self._name = None
+
+
+def follow(command: list[str], log: Path) -> Iterator[str]:
+    """The lines of a command, which are also written to `log`. Its exit code is the last."""
+    with log.open("w") as copy:
+        log.chmod(0o600)
+        process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
+        )
+        for line in process.stdout:
+            copy.write(line)
+            copy.flush()
+            yield line.rstrip("\n")
+    if code := process.wait():
+        raise subprocess.CalledProcessError(code, command)
+
+
+def pip(requirements: Path) -> None:
+    """Install what a file pins, and say how far it is."""
+    steps, log = Steps(), ROOT / ".venv/install.log"
+    pinned = len(re.findall(r"^[\w.-]+==", requirements.read_text(), re.MULTILINE))
+    steps.begin("Install what the demo needs (once; about 1 GB)")
+    command = [str(ROOT / ".venv/bin/pip"), "install", "--progress-bar=off", "--require-hashes"]
+    fetched = 0
+    try:
+        for line in follow([*command, "-r", str(requirements)], log):
+            fetched += line.startswith("Collecting ")
+            installing = line.startswith("Installing collected packages")
+            steps.note("unpacking" if installing else f"{fetched} of {pinned} packages")
+    except subprocess.CalledProcessError:
+        steps.end(good=False)
+        errors = [line for line in log.read_text().splitlines() if line.startswith("ERROR: ")]
+        fail("\n".join(errors) or tail(log), log)
+    steps.end()
+
+
+def playbook(path: Path) -> None:
+    """Run a playbook on the local inventory, a step for each play."""
+    if os.environ.get("V"):
+        sys.exit(subprocess.run(["ansible-playbook", path], check=False).returncode)
+    state = ROOT / ".facefleet"
+    state.mkdir(mode=0o700, exist_ok=True)
+    steps, log = Steps(), state / "demo.log"
+    os.environ["ANSIBLE_DISPLAY_OK_HOSTS"] = "true"  # the log has every task
+    steps.begin("Read the inventory")
+    try:
+        for line in follow(["ansible-playbook", str(path)], log):
+            if play := PLAY.match(line):
+                steps.begin(play[1])
+            elif task := re.match(r"TASK \[(.+)\] \*+", line):
+                steps.note(task[1])
+    except subprocess.CalledProcessError:
+        steps.end(good=False)
+        fail(ansible_errors(log.read_text()) or tail(log), log)
+    steps.end()
+
+
+def ansible_errors(log: str) -> str:
+    """What failed, on which hosts, as the log of a run says it; each sentence once."""
+    found: dict[str, list[str]] = {}
+    for host, result in re.findall(
+        r"^(?:fatal|failed): \[([^\]]+)\].*?$\n((?:^[ \t]+.*\n|^\n(?=[ \t]))*)", log, re.MULTILINE
+    ):
+        message = re.search(r"^( +)msg: (.*(?:\n\1 +.*|\n *(?=\n\1 ))*)", result, re.MULTILINE)
+        if message:
+            text = re.sub(r"^[|>][-+]?\n", "", message[2])
+            text = "\n".join(line.strip().strip("'\"") for line in text.splitlines())
+            found.setdefault(text, []).append(host.partition(" ->")[0])
+    return "\n".join(f"{', '.join(sorted(set(hosts)))}: {text}" for text, hosts in found.items())
+
+
+def tail(log: Path) -> str:
+    return "\n".join(log.read_text().splitlines()[-TAIL:])
+
+
+def fail(why: str, log: Path) -> None:
+    print(why, file=sys.stderr)
+    sys.exit(f"The whole log: {log.relative_to(ROOT)} (V=1 shows it as it comes)")
+
+
+if __name__ == "__main__":
+    {"pip": pip, "playbook": playbook}[sys.argv[1]](Path(sys.argv[2]))
