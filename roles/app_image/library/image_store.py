@@ -10,16 +10,15 @@ DOCUMENTATION = r"""
 module: image_store
 short_description: Gather the machine type of a host, and the disk that is free for its images
 description:
-  - Asks the engine where it keeps its images. That one does not answer is said, and no failure.
+  - Without a folder it asks Docker where it keeps images. That Docker does not answer is said,
+    and no failure.
 attributes:
   check_mode:
     support: full
 options:
-  engine:
-    description: What keeps the images.
-    type: str
-    choices: [docker, k3s]
-    required: true
+  folder:
+    description: Where the images are kept.
+    type: path
 """
 
 RETURN = r"""
@@ -28,7 +27,7 @@ machine:
   returned: always
   type: str
 problem:
-  description: Why the engine did not say where it keeps its images; empty where it did.
+  description: Why Docker did not say where it keeps images; empty where it did, or was not asked.
   returned: always
   type: str
 free_bytes:
@@ -36,8 +35,6 @@ free_bytes:
   returned: when the folder is known
   type: int
 """
-
-K3S_DATA = "/var/lib/rancher"
 
 
 def free_bytes(folder):
@@ -63,13 +60,11 @@ def docker_folder(module):
 
 def main():
     module = AnsibleModule(
-        argument_spec={
-            "engine": {"type": "str", "choices": ["docker", "k3s"], "required": True},
-        },
+        argument_spec={"folder": {"type": "path"}},
         supports_check_mode=True,
     )
-    folder, problem = K3S_DATA, ""
-    if module.params["engine"] == "docker":
+    folder, problem = module.params["folder"], ""
+    if not folder:
         folder, problem = docker_folder(module)
     machine = module.run_command(["uname", "-m"], check_rc=True)[1].strip()
     found = {"machine": machine, "problem": problem}
