@@ -134,6 +134,17 @@ def test_a_picture_that_needs_too_much_memory_is_skipped(tmp_path, feeds) -> Non
     assert [Path(line["file"]).name for line in lines] == ["a.jpg"]
 
 
+def test_what_decoders_complain_about_is_not_in_the_log(tmp_path, feeds, capfd) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (480, 640, 3), dtype=np.uint8)
+    cut = tmp_path / "a.jpg"
+    Image.fromarray(noise).save(cut)
+    cut.write_bytes(cut.read_bytes()[:20_000])
+    feed = Feed(str(tmp_path))
+    feeds.append(feed)
+    assert feed.next(NEVER).shape == (480, 640, 3)
+    assert capfd.readouterr().err == ""
+
+
 def test_what_hangs_is_given_up_and_a_file_that_does_is_skipped(
     tmp_path, feeds, monkeypatch
 ) -> None:

@@ -139,6 +139,9 @@ def main() -> None:
     # Who asks says when to end, also where a signal goes to a whole group.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
+    # Decoders complain about what they read; only what Python says of a fault is for the log.
+    sys.stderr = os.fdopen(os.dup(2), "w", buffering=1)
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     resource.setrlimit(resource.RLIMIT_DATA, (MEMORY, MEMORY))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # it would hold pictures, and passwords
     with socket.socket(fileno=int(sys.argv[1])) as control:
