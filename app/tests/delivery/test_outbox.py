@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 from facefleet.delivery.database import OutboxError
-from facefleet.delivery.outbox import DiskFullError, Outbox, ranges
+from facefleet.delivery.ledger import Ledger
+from facefleet.delivery.outbox import DamagedFaceError, DiskFullError, Outbox, ranges
 from facefleet.names import FaceName, content_tag
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -57,6 +58,10 @@ def pairs(names: list[FaceName]) -> list[tuple[int, str]]:
     return [(name.seq, name.tag) for name in names]
 
 
+def seqs(outbox: Outbox) -> list[int]:
+    return [seq for seq, _ in outbox.backlog(0, 1 << 20)]
+
+
 def test_names_count_from_one_without_gaps(outbox: Outbox) -> None:
     names = [name for n in (1, 4, 7) for name in outbox.add(faces(n, n + 2))[0]]
     assert [name.seq for name in names] == list(range(1, 10))
@@ -65,7 +70,7 @@ def test_names_count_from_one_without_gaps(outbox: Outbox) -> None:
         ("edge-1", "front", outbox.epoch)
     }
     assert outbox.read(7) == (names[6], jpeg(7))
-    assert outbox.backlog(after=3, limit=3) == [4, 5, 6]
+    assert outbox.backlog(after=3, limit=3) == [(n, len(jpeg(n))) for n in (4, 5, 6)]
 
 
 def test_a_settled_face_is_gone_and_counted(outbox: Outbox) -> None:
@@ -74,12 +79,38 @@ def test_a_settled_face_is_gone_and_counted(outbox: Outbox) -> None:
     settled = outbox.settle([one, one], [two], [(*three, "too large")])
     assert [seq for seq, _ in settled] == [1, 2, 3]
     assert settled[0][1] == pytest.approx(names[0].captured.timestamp())
-    assert outbox.backlog(0, 10) == [4]
+    assert seqs(outbox) == [4]
     assert outbox.read(1) is None
     counts = outbox.counts
     assert (counts.stored, counts.quarantined, counts.dead, counts.pending) == (1, 1, 1, 1)
-    assert outbox.settle([one, two, three]) == []
+    assert outbox.settle([one, two], [(*three[:1], "0" * 8)], [(*three, "again")]) == []
     assert outbox.counts == counts
+
+
+def test_a_receipt_that_comes_late_settles_a_dead_letter(outbox: Outbox) -> None:
+    (one, two) = pairs(outbox.add(faces(1, 2))[0])
+    outbox.settle([], dead=[(*one, "never answered"), (*two, "never answered")])
+    assert [seq for seq, _ in outbox.settle([one], [two])] == [1, 2]
+    counts = outbox.counts
+    assert (counts.stored, counts.quarantined, counts.dead, counts.pending) == (1, 1, 0, 0)
+    assert Ledger(outbox.path).dead_letters() == []
+    outbox.close()
+    assert Ledger(outbox.path).counts() == counts
+
+
+@pytest.mark.parametrize("byte", [0, 500, 1001])
+def test_a_picture_that_was_damaged_meanwhile_is_not_given_out(
+    outbox: Outbox, path: Path, byte: int
+) -> None:
+    outbox.add(faces(1, 2))
+    damaged = bytearray(jpeg(1))
+    damaged[byte] ^= 1
+    with sqlite3.connect(path) as db:
+        db.execute("UPDATE pending SET jpeg = ? WHERE seq = 1", (bytes(damaged),))
+    db.close()
+    with pytest.raises(DamagedFaceError, match="damaged"):
+        outbox.read(1)
+    assert outbox.read(2)[1] == jpeg(2)
 
 
 def test_another_lifes_receipt_is_left_alone(outbox: Outbox) -> None:
@@ -96,11 +127,11 @@ def test_reopened_it_is_the_same(path: Path) -> None:
     first = Outbox(path, "edge-1", "front", 20_000)
     names, _ = first.add(faces(1, 30))
     first.settle(pairs(names)[20:25], pairs(names)[25:26], [(*pairs(names)[26], "why")])
-    epoch, counts, backlog = first.epoch, first.counts, first.backlog(0, 100)
+    epoch, counts, backlog = first.epoch, first.counts, seqs(first)
     kept = [first.read(seq) for seq in backlog]
     first.close()
     second = Outbox(path, "edge-1", "front", 20_000)
-    assert (second.epoch, second.counts, second.backlog(0, 100)) == (epoch, counts, backlog)
+    assert (second.epoch, second.counts, seqs(second)) == (epoch, counts, backlog)
     assert [second.read(seq) for seq in backlog] == kept
     assert second.add(faces(31, 31))[0][0].seq == 31
     second.close()
@@ -112,7 +143,7 @@ def test_the_oldest_make_room(path: Path) -> None:
     assert gone == []
     names, gone = outbox.add(faces(10, 14))
     assert gone == [1, 2, 3, 4, 5][: len(gone)]
-    assert outbox.backlog(0, 100) == list(range(len(gone) + 1, 15))
+    assert seqs(outbox) == list(range(len(gone) + 1, 15))
     outbox.settle(pairs(names)[:1])
     more = outbox.add(faces(15, 20))[1]
     assert more == list(range(len(gone) + 1, len(gone) + 1 + len(more)))
@@ -212,7 +243,7 @@ class AnyStory(RuleBasedStateMachine):
 
     @invariant()
     def keeps(self) -> None:
-        assert self.outbox.backlog(0, 1000) == sorted(self.pending)
+        assert seqs(self.outbox) == sorted(self.pending)
         for seq, (tag, data) in self.pending.items():
             name, kept = self.outbox.read(seq)
             assert (name.tag, kept) == (tag, data)
@@ -277,7 +308,7 @@ def test_a_killed_writer_loses_nothing_that_was_taken(path: Path) -> None:
             writer.send_signal(signal.SIGKILL)
             taken += [line.strip() for line in writer.stdout if line.endswith("\n")]
     outbox = Outbox(path, "edge-1", "front", BIG)
-    pending = {seq: outbox.read(seq)[0].tag for seq in outbox.backlog(0, 1 << 20)}
+    pending = {seq: outbox.read(seq)[0].tag for seq in seqs(outbox)}
     for seq, _, tag in (word.partition("-") for word in taken):
         assert pending.get(int(seq), tag) == tag
         assert int(seq) in pending or int(seq) % 5 == 1  # the first of each batch was confirmed

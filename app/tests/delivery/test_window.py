@@ -4,7 +4,8 @@ import heapq
 import random
 
 import pytest
-from facefleet.delivery.window import ATTEMPTS, FRESH_SHARE, PROBES, STALL_MAX, Window
+from facefleet.delivery.pace import FLOOR, STALL_AGAIN, START, UNIT
+from facefleet.delivery.window import ATTEMPTS, FRESH_SHARE, HELLO_SPREAD, Window
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -26,22 +27,31 @@ class World:
         self.loss = 0.0
         self.delay = (0.01, 0.01)
         self.refuses: set[int] = set()
+        self.swallows: set[int] = set()  # never answered
+        self.breaks: set[int] = set()  # the way breaks of these
+        self.sizes: dict[int, int] = {}  # bytes, where they are not UNIT
+        self.bandwidth = float("inf")  # bytes a second, of the way to the far end
         self.sends = 0
+        self.connections = 0
         self._events: list[tuple[float, int, str, int]] = []
+        self._clear = 0.0  # when the way has carried what is on it
         self.restart()
 
     def restart(self) -> None:
-        self.window = Window(self.size, self._backlog)
+        self.window = Window(self.size, self._backlog, self.random)
         self.window.connected(self.now)
 
-    def _backlog(self, after: int, limit: int) -> list[int]:
-        return [n for n in sorted(self.pending) if n > after][:limit]
+    def _backlog(self, after: int, limit: int) -> list[tuple[int, int]]:
+        return [(n, self.bytes(n)) for n in sorted(self.pending) if n > after][:limit]
+
+    def bytes(self, number: int) -> int:
+        return self.sizes.get(number, UNIT)
 
     def capture(self, count: int = 1) -> None:
         for _ in range(count):
             self.captured += 1
             self.pending[self.captured] = None
-            self.window.fresh(self.captured)
+            self.window.fresh(self.captured, self.bytes(self.captured))
 
     def disconnect(self) -> None:
         self.up = False
@@ -52,8 +62,12 @@ class World:
         self.window.connected(self.now)
 
     def _post(self, kind: str, number: int) -> None:
+        if kind == "face":
+            self._clear = max(self._clear, self.now) + self.bytes(number) / self.bandwidth
         if self.random.random() >= self.loss:
             at = self.now + self.random.uniform(*self.delay)
+            if kind == "face":
+                at = max(at, self._clear)
             heapq.heappush(self._events, (at, self.random.randrange(1 << 30), kind, number))
 
     def _send(self) -> None:
@@ -67,6 +81,10 @@ class World:
                 self.window.forget([number])
                 continue
             self.sends += 1
+            if number in self.breaks:
+                self.disconnect()
+                heapq.heappush(self._events, (self.now + 1, 0, "connection", 0))
+                return
             self._post("face", number)
 
     def advance(self, seconds: float) -> None:
@@ -87,7 +105,12 @@ class World:
                 return
 
     def _arrive(self, kind: str, number: int) -> None:
-        if kind == "face":
+        if kind == "connection":
+            self.connections += 1
+            self.connect()
+        elif kind == "face":
+            if number in self.swallows:
+                return
             if number in self.refuses:
                 self._post("refusal", number)
             else:
@@ -96,7 +119,9 @@ class World:
                 self._post("receipt", number)
         elif kind == "receipt":
             self.pending.pop(number, None)
-            self.window.confirmed([number], self.now)
+            for given_up, _ in self.window.confirmed([number], self.now):
+                self.pending.pop(given_up)
+                self.dead.append(given_up)
         elif number in self.pending and self.window.refused(number, self.now):
             self.pending.pop(number)
             self.dead.append(number)
@@ -140,7 +165,7 @@ def test_every_face_is_settled_whatever_happened(actions: list, seed: int) -> No
         act(world, action, value)
     world.loss, world.delay = 0.0, (0.01, 0.01)
     world.connect()
-    world.advance(3 * STALL_MAX + 30 * 2**ATTEMPTS)
+    world.advance(3 * STALL_AGAIN + 30 * 2**ATTEMPTS)
     assert not world.pending
     assert set(world.dead) <= world.refuses
 
@@ -159,7 +184,7 @@ def test_an_outage_costs_a_probe_now_and_then() -> None:
     world.loss = 1.0
     world.capture(1000)
     world.advance(600)
-    assert world.sends <= 256 + PROBES * (600 / STALL_MAX + 6)
+    assert world.sends <= START + 2 * FLOOR + 600 / STALL_AGAIN
 
 
 def test_a_fifth_lost_is_repaired_within_a_few_round_trips() -> None:
@@ -210,14 +235,119 @@ def test_a_refused_face_leaves_its_place_to_others_and_is_given_up() -> None:
     assert world.sends == 48 + 2 * ATTEMPTS
 
 
-def test_hellos_in_a_row_send_the_window_again_at_once_and_after_the_last() -> None:
-    world = World(size=32)
+def test_hellos_in_a_row_resend_what_is_in_flight_soon_and_after_the_last() -> None:
+    world = World(size=START)
     world.delay = (5.0, 5.0)
     world.capture(100)
     world.advance(0.001)
     for _ in range(3):
         world.window.hello(world.now)
         world.advance(0.001)
-    assert world.sends == 2 * 32
-    world.advance(1.5)
-    assert world.sends == 3 * 32
+    assert world.sends == START
+    world.advance(HELLO_SPREAD)
+    assert world.sends == 2 * START
+    world.window.hello(world.now)
+    world.advance(1 + HELLO_SPREAD)
+    assert world.sends == 3 * START
+
+
+def test_a_fleet_does_not_heed_a_hello_at_once() -> None:
+    windows = [
+        Window(SIZE, lambda after, _: [(1, UNIT)][after:], random.Random(n)) for n in range(100)
+    ]
+    for window in windows:
+        window.connected(0)
+        assert window.due(0, 64) == [1]
+        window.hello(0)
+    heeded = [sum(bool(w.due(now / 10, 64)) for w in windows) for now in range(12)]
+    assert sum(heeded) == 100
+    assert max(heeded) < 30
+
+
+def test_a_large_face_on_a_thin_link_is_sent_once() -> None:
+    world = World(size=256)
+    world.bandwidth = 10_000  # bytes a second
+    world.sizes = dict.fromkeys(range(1, 4), 500000)
+    world.capture(40)
+    world.advance(300)
+    assert not world.pending
+    assert world.sends == 40
+
+
+def test_a_thin_link_is_not_filled_for_minutes() -> None:
+    world = World(size=256)
+    world.bandwidth = 20_000
+    world.sizes = dict.fromkeys(range(1, 1000), 100000)
+    world.capture(100)
+    world.advance(60)
+    assert world.window.in_flight <= 30 * world.bandwidth
+
+
+@pytest.mark.parametrize("swallowed", [{1}, {3, 4, 5}, set(range(1, 41))])
+def test_faces_that_are_never_answered_are_given_up_and_hold_no_place(swallowed: set[int]) -> None:
+    world = World(size=16)
+    world.swallows = swallowed
+    for _ in range(100):
+        world.capture(2)
+        world.advance(0.5)
+    world.advance(10)
+    if len(swallowed) < world.size:  # else nothing moves at first
+        assert set(range(1, 201)) - set(world.stored) == swallowed
+    for _ in range(300):
+        world.capture()
+        world.advance(5)
+    assert set(world.dead) == swallowed
+    assert len(world.pending) < world.size
+    assert world.sends < 500 + 20 * len(swallowed)
+
+
+def test_an_outage_is_held_against_no_face() -> None:
+    world = World(size=16)
+    world.capture(3)
+    for _ in range(100):
+        world.loss = 1.0
+        world.capture()
+        world.advance(60)
+        world.loss = 0.0
+        world.window.hello(world.now)
+        world.advance(3)
+    assert not world.dead
+    assert len(world.stored) == 103
+
+
+@pytest.mark.parametrize("loss", [0.2, 0.5, 0.9])
+def test_a_bad_link_makes_no_dead_letters(loss: float) -> None:
+    world = World(size=64)
+    world.loss = loss  # each way
+    for _ in range(200):
+        world.capture(5)
+        world.advance(5)
+    assert not world.dead
+
+
+@pytest.mark.parametrize("culprits", [{20}, {1}, {5, 6}])
+def test_a_face_that_breaks_the_way_is_found_and_given_up(culprits: set[int]) -> None:
+    world = World(size=256)
+    world.breaks = culprits
+    world.capture(100)
+    world.advance(60 * len(culprits))
+    assert set(range(1, 101)) - set(world.stored) == culprits
+    for _ in range(200):
+        world.capture()
+        world.advance(5)
+    assert set(world.dead) == culprits
+    assert not world.pending
+    assert world.connections < 25 * len(culprits)
+
+
+def test_breaks_alone_make_no_dead_letters() -> None:
+    world = World(size=16)
+    for _ in range(300):
+        world.capture()
+        world.advance(0.001)  # in flight
+        world.disconnect()
+        world.connect()
+        world.advance(world.random.uniform(0.5, 5))
+    world.advance(400)
+    assert not world.dead
+    assert not world.pending

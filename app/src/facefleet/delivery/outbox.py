@@ -45,6 +45,10 @@ class DiskFullError(FacefleetError):
     """There is no room for another face, and evicting older ones made none."""
 
 
+class DamagedFaceError(FacefleetError):
+    """What waited in the outbox is not what was put there."""
+
+
 @dataclass(frozen=True)
 class Counts:
     """captured = stored + quarantined + pending + evicted + dead + dropped."""
@@ -188,24 +192,32 @@ class Outbox:
 
     # -- faces out -----------------------------------------------------------------------------
 
-    def backlog(self, after: int, limit: int) -> list[int]:
-        """Unconfirmed seqs beyond `after`, ascending, at most `limit`."""
-        return [
-            row[0]
-            for row in self._db.execute(
-                "SELECT seq FROM pending WHERE seq > ? ORDER BY seq LIMIT ?", (after, limit)
-            )
-        ]
+    def backlog(self, after: int, limit: int) -> list[tuple[int, int]]:
+        """Seqs and sizes of unconfirmed faces beyond `after`, ascending, at most `limit`."""
+        return self._db.execute(
+            "SELECT seq, length(jpeg) FROM pending WHERE seq > ? ORDER BY seq LIMIT ?",
+            (after, limit),
+        ).fetchall()
 
     def read(self, seq: int) -> tuple[FaceName, bytes] | None:
-        """A pending face, or None where it is not (or no longer) there."""
+        """A pending face, or None where it is not (or no longer) there. Raises DamagedFaceError."""
         row = self._db.execute(
             "SELECT captured, tag, jpeg FROM pending JOIN ledger USING (seq) WHERE seq = ?", (seq,)
         ).fetchone()
         if row is None:
             return None
-        captured = EPOCH_ZERO + row[0] * MICROSECOND
-        return FaceName(self.device, self.camera, captured, self.epoch, seq, row[1]), row[2]
+        captured, tag, jpeg = row
+        if content_tag(jpeg) != tag:
+            raise DamagedFaceError("its picture was damaged in the outbox")
+        at = EPOCH_ZERO + captured * MICROSECOND
+        return FaceName(self.device, self.camera, at, self.epoch, seq, tag), jpeg
+
+    def pending_tag(self, seq: int) -> str | None:
+        """The tag of a pending face, or None where it is not (or no longer) there."""
+        row = self._db.execute(
+            "SELECT tag FROM pending JOIN ledger USING (seq) WHERE seq = ?", (seq,)
+        ).fetchone()
+        return None if row is None else row[0]
 
     def settle(
         self,
@@ -216,46 +228,58 @@ class Outbox:
         """Note what became of faces, by (seq, tag) (and reason), in one commit.
 
         A power cut may undo it: the face is then sent again, and the bucket says that it has it.
-        Returns the seqs that were pending, each with its capture time (seconds since 1970); a tag
-        that is not this face's is another life's receipt, and is left alone.
+        Returns the seqs of which this was news, each with its capture time (seconds since 1970). A
+        receipt that comes late settles a dead letter, too. A tag that is not this face's is another
+        life's receipt, and is left alone.
         """
         settled: dict[State, list[tuple[int, float]]] = {}
         with self._db.transaction(durable=False):
             for state, pairs in ((State.STORED, stored), (State.QUARANTINED, quarantined)):
                 settled[state] = self._mark(pairs, state)
+            raised = self._raise_dead([row for group in settled.values() for row in group])
             settled[State.DEAD] = [
                 row for seq, tag, reason in dead for row in self._bury(seq, tag, reason)
             ]
             rows = [row for group in settled.values() for row in group]
-            freed = sum(
+            freed = [
                 row[0]
                 for row in self._db.execute(
                     "DELETE FROM pending WHERE seq IN (SELECT value FROM json_each(?))"
                     " RETURNING length(jpeg)",
                     (json.dumps([seq for seq, _ in rows]),),
                 ).fetchall()
-            )
+            ]
             self._db.execute(
                 "UPDATE outbox SET stored = stored + ?, quarantined = quarantined + ?",
                 (len(settled[State.STORED]), len(settled[State.QUARANTINED])),
             )
-        self._bytes -= freed
+        self._bytes -= sum(freed)
         self._tally(
-            pending=-len(rows),
+            pending=-len(freed),
             stored=len(settled[State.STORED]),
             quarantined=len(settled[State.QUARANTINED]),
-            dead=len(settled[State.DEAD]),
+            dead=len(settled[State.DEAD]) - raised,
         )
         return rows
 
     def _mark(self, pairs: Iterable[tuple[int, str]], state: State) -> list[tuple[int, float]]:
         """One statement for all: the statements were half of a receipt's price."""
         return self._db.execute(
-            "UPDATE ledger SET state = ? FROM json_each(?) AS pair"
-            " WHERE seq = pair.value ->> 0 AND tag = pair.value ->> 1 AND state = 0"
+            "UPDATE ledger SET state = ?1 FROM json_each(?2) AS pair"
+            " WHERE seq = pair.value ->> 0 AND tag = pair.value ->> 1"
+            " AND state IN (0, 3) AND state <> ?1"
             " RETURNING seq, captured / 1e6",
             (state, json.dumps(list(pairs))),
         ).fetchall()
+
+    def _raise_dead(self, rows: list[tuple[int, float]]) -> int:
+        """Forget those of them that were dead letters. Returns how many."""
+        if not self.counts.dead:
+            return 0
+        seqs = json.dumps([seq for seq, _ in rows])
+        return self._db.execute(
+            "DELETE FROM dead WHERE seq IN (SELECT value FROM json_each(?))", (seqs,)
+        ).rowcount
 
     def _bury(self, seq: int, tag: str, reason: str) -> list[tuple[int, float]]:
         marked = self._mark([(seq, tag)], State.DEAD)

@@ -17,7 +17,7 @@ from prometheus_client import Counter, Gauge, Histogram
 from pydantic import AnyUrl
 
 from facefleet.delivery.database import OutboxError
-from facefleet.delivery.outbox import DiskFullError, Outbox
+from facefleet.delivery.outbox import DamagedFaceError, DiskFullError, Outbox
 from facefleet.delivery.window import Window
 from facefleet.mqtt import Connection, Will
 from facefleet.names import HELLO, FaceName, Receipt, receipts_topic, status_topic
@@ -212,13 +212,18 @@ class Sender:
                 self._fresh.pop(seq, None)
         for name, (_, jpeg) in zip(names, batch, strict=True):
             self._fresh[name.seq] = name, jpeg
-            if (late := self._window.fresh(name.seq)) is not None:
+            if (late := self._window.fresh(name.seq, len(jpeg))) is not None:
                 self._fresh.pop(late, None)
 
     def _send(self, seq: int) -> None:
-        face = self._fresh.pop(seq, None) or self._outbox.read(seq)
-        if face is None:  # settled by a receipt that came before it was sent again
+        try:
+            face = self._fresh.pop(seq, None) or self._outbox.read(seq)
+        except DamagedFaceError as error:
+            self._give_up([(seq, str(error))])
+            face = None
+        if face is None:  # that, or settled by a receipt that came before it was resent
             self._window.forget([seq])
+            self._wake.set()  # for others have room now
         else:
             name, jpeg = face
             # What the socket does not take is lost on its way, like any other: it is sent again.
@@ -240,11 +245,11 @@ class Sender:
 
     def _settle(self, receipt: Receipt) -> None:
         now, wall = time.monotonic(), time.time()
-        refused = [row for row in receipt.refused if self._is_pending(row[0], row[1])]
+        refused = [row for row in receipt.refused if self._outbox.pending_tag(row[0]) == row[1]]
         dead = [row for row in refused if self._window.refused(row[0], now)]
         quarantined = [(seq, tag) for seq, tag, _ in receipt.quarantined]
         settled = self._outbox.settle(receipt.stored, quarantined, dead)
-        self._window.confirmed((seq for seq, _ in settled), now)
+        self._give_up(self._window.confirmed((seq for seq, _ in settled), now))
         CONFIRMED.inc(len(settled))
         for _, captured in settled:
             delay = max(0.0, wall - captured)  # a clock may have been set back
@@ -259,9 +264,11 @@ class Sender:
         for seq, _, _ in dead:
             log.error("a face was refused for good: see `facefleet outbox`", seq=seq)
 
-    def _is_pending(self, seq: int, tag: str) -> bool:
-        face = self._outbox.read(seq)
-        return face is not None and face[0].tag == tag
+    def _give_up(self, faces: Iterable[tuple[int, str]]) -> None:
+        for seq, reason in faces:
+            if (tag := self._outbox.pending_tag(seq)) is not None:
+                self._outbox.settle([], dead=[(seq, tag, reason)])
+                log.error("a face was given up: see `facefleet outbox`", seq=seq, reason=reason)
 
     async def _report(self) -> None:
         """Keep the retained status and the gauges fresh."""
