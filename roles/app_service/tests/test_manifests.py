@@ -380,6 +380,17 @@ def test_a_key_is_seen_by_its_own_service_alone(manifests):
     }
 
 
+def test_two_pods_of_one_certificate_never_run_at_a_time(manifests):
+    """The broker ends the connection of one when the other of its name connects."""
+    own = {
+        item["metadata"]["name"]: item["spec"]["strategy"]["type"]
+        for items in manifests.values()
+        for item in of_kind(items, "Deployment")
+        if item["metadata"]["name"] in ("processor", "forwarder")
+    }
+    assert own == {"processor": "Recreate", "forwarder": "Recreate"}
+
+
 def test_secrets_are_in_secrets(every):
     """A camera's address may hold its password."""
     plain = json.dumps([item for item in every if item["kind"] != "Secret"])
