@@ -15,7 +15,7 @@ help: ## List what make can do
 	@sed -n 's/^\([a-z0-9-]*\):.* ## /\1\t/p' Makefile | while IFS="$$(printf '\t')" read -r name text; do \
 	  printf '  make %-14s %s\n' "$$name" "$$text"; done
 
-demo: install ## A cloud and two devices on this machine (SOURCE=/dev/video0: the camera of edge-1; V=1: all lines)
+demo: install ## A cloud and two devices on this machine (SOURCE=/dev/video0: its camera; V=1: all lines)
 	@$(PYTHON) scripts/steps.py playbook site.yml
 	@$(MAKE) --no-print-directory status
 	@$(FLEET); echo "Gallery: $$GALLERY"
@@ -109,13 +109,12 @@ $(BIN)/python3:
 	@$(PYTHON) -m venv .venv
 
 $(DEMO_STAMP): | $(BIN)/python3
-	@$(PYTHON) scripts/steps.py pip requirements/demo.txt
+	@$(PYTHON) scripts/steps.py pip "Install what the demo needs (once; about 1 GB)" requirements/demo.txt
 	@pip install --quiet --no-deps --no-build-isolation -e app
 	@rm -f .venv/demo-*; touch $@
 
 $(TEST_STAMP): | $(DEMO_STAMP)
-	@echo "Installing what the tests need (once; about a minute)"
-	@pip install --quiet --require-hashes -r requirements/test.txt
+	@$(PYTHON) scripts/steps.py pip "Install what the tests need (once)" requirements/test.txt
 	@rm -f .venv/test-*; touch $@
 
 $(AUDIT_STAMP): | $(BIN)/python3

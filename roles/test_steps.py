@@ -132,9 +132,9 @@ def test_what_cannot_be_installed_is_named(checkout: Path) -> None:
     (checkout / ".venv").mkdir()
     (checkout / ".venv/bin").symlink_to(BIN)
     (checkout / "none.txt").write_text("facefleet-has-no-such-package==1 --hash=sha256:00\n")
-    done = steps(checkout, "pip", "none.txt", PIP_NO_INDEX="1")
+    done = steps(checkout, "pip", "Install nothing", "none.txt", PIP_NO_INDEX="1")
     assert done.returncode == 1
-    assert done.stdout.startswith("✗ Install what the demo needs")
+    assert done.stdout.startswith("✗ Install nothing")
     assert "ERROR: No matching distribution found for facefleet-has-no-such-package" in done.stderr
     assert done.stderr.splitlines()[-1].startswith("The whole log: .venv/install.log")
 

@@ -1,12 +1,13 @@
 """Run the long parts of `make demo`: a line for each step, with how it ended and how long it took.
 
-`steps.py pip REQUIREMENTS` installs, and `steps.py playbook PLAYBOOK` runs a playbook, a step for
-each play. All that they say goes to a file, which is named where a step fails. Needs nothing but
-Python.
+`steps.py pip NAME REQUIREMENTS` installs what a file pins, and `steps.py playbook PLAYBOOK` runs a
+playbook, a step for each play. All that they say goes to a file, which is named where a step fails.
+Needs nothing but Python.
 """
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -37,7 +38,8 @@ class Steps:
     def note(self, progress: str) -> None:
         """How far the step is; seen on a terminal only."""
         if self._live and self._name is not None:
-            print(f"\r\033[K… {self._name}  {progress}", end="", flush=True)
+            width = shutil.get_terminal_size().columns - 1
+            print("\r\033[K" + f"… {self._name}  {progress}"[:width], end="", flush=True)
 
     def end(self, *, good: bool = True) -> None:
         if self._name is None:
@@ -64,15 +66,16 @@ def follow(command: list[str], log: Path) -> Iterator[str]:
         raise subprocess.CalledProcessError(code, command)
 
 
-def pip(requirements: Path) -> None:
+def pip(name: str, file: str) -> None:
     """Install what a file pins, and say how far it is."""
+    requirements = Path(file)
     steps, log = Steps(), ROOT / ".venv/install.log"
     pinned = len(re.findall(r"^[\w.-]+==", requirements.read_text(), re.MULTILINE))
-    steps.begin("Install what the demo needs (once; about 1 GB)")
+    steps.begin(name)
     command = [str(ROOT / ".venv/bin/pip"), "install", "--progress-bar=off", "--require-hashes"]
     fetched = 0
     try:
-        for line in follow([*command, "-r", str(requirements)], log):
+        for line in follow([*command, "-r", file], log):
             fetched += line.startswith("Collecting ")
             installing = line.startswith("Installing collected packages")
             steps.note("unpacking" if installing else f"{fetched} of {pinned} packages")
@@ -83,7 +86,7 @@ def pip(requirements: Path) -> None:
     steps.end()
 
 
-def playbook(path: Path) -> None:
+def playbook(path: str) -> None:
     """Run a playbook on the local inventory, a step for each play."""
     if os.environ.get("V"):
         sys.exit(subprocess.run(["ansible-playbook", path], check=False).returncode)
@@ -93,7 +96,7 @@ def playbook(path: Path) -> None:
     os.environ["ANSIBLE_DISPLAY_OK_HOSTS"] = "true"  # the log has every task
     steps.begin("Read the inventory")
     try:
-        for line in follow(["ansible-playbook", str(path)], log):
+        for line in follow(["ansible-playbook", path], log):
             if play := PLAY.match(line):
                 steps.begin(play[1])
             elif task := re.match(r"TASK \[(.+)\] \*+", line):
@@ -128,4 +131,7 @@ def fail(why: str, log: Path) -> None:
 
 
 if __name__ == "__main__":
-    {"pip": pip, "playbook": playbook}[sys.argv[1]](Path(sys.argv[2]))
+    try:
+        {"pip": pip, "playbook": playbook}[sys.argv[1]](*sys.argv[2:])
+    except KeyboardInterrupt:
+        sys.exit("\nInterrupted.")

@@ -160,6 +160,21 @@ def test_a_folder_that_anybody_fills_is_watched(rig: Rig) -> None:
     assert process.stop(5) == 0
 
 
+def test_an_empty_room_is_well_and_a_machine_that_keeps_up_says_so(rig: Rig) -> None:
+    _, port = rig.mosquitto("broker")
+    broker = f"mqtt://127.0.0.1:{port}"
+    (rig.folder / "room").mkdir()
+    write_picture(rig.folder / "room" / "a.png", 120)
+    process, url = detector(rig, broker, source=rig.folder / "room", fps=2)
+    await_true(lambda: ready(url), "it is ready")
+    await_true(lambda: metric(url, "facefleet_frame_rate") > 0, "the rate is known", 40)
+    result = facefleet("status", "--expect=edge-1/front", BROKER=broker)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.splitlines()[1].endswith("no face yet")
+    assert "/2  " in result.stdout
+    assert process.stop(5) == 0
+
+
 def test_told_to_leave_it_waits_for_the_receipts_of_what_is_on_its_way(rig: Rig) -> None:
     _, port = rig.mosquitto("broker")
     outbox = rig.folder / "outbox.sqlite"
