@@ -155,7 +155,7 @@ class Server:
         if "aws-chunked" in request.headers.get("content-encoding", ""):
             return _error(501, "NotImplemented", "chunked signatures")
         if request.headers.get("if-none-match") == "*" and key in bucket:
-            self._counters.conflicts += 1
+            self._counters.conflicts += key.startswith(COUNTED)
             return _error(412, "PreconditionFailed", "the key exists")
         digest = hashlib.md5(request.body, usedforsecurity=False).hexdigest()
         attributes = {

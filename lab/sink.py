@@ -1,20 +1,24 @@
 """An S3 server that keeps keys and forgets bytes: `python -m lab.sink PORT [--seconds S]`.
 
 As fast as Python goes, to measure clients against. PUT answers as S3 does, `If-None-Match: *`
-included: of several at once the first to end is stored, the others get 412. HEAD and GET say
-whether a key is there. GET / gives `{"objects": n, "puts": n, "bytes": n}` as JSON.
+included: of several at once the first to end is stored, the others get 412. HEAD tells size and
+digest of an object. GET / gives `{"objects": n, "puts": n, "bytes": n}` as JSON.
 """
 
 import argparse
 import asyncio
+import hashlib
 import json
 import re
+from typing import NamedTuple
 
-_HEADER = re.compile(rb"\r\n(content-length|if-none-match|expect): *([^\r]*)", re.IGNORECASE)
-_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
-_STORED = (
-    b'HTTP/1.1 200 OK\r\nETag: "00000000000000000000000000000000"\r\nContent-Length: 0\r\n\r\n'
+_HEADER = re.compile(
+    rb"\r\n(content-length|if-none-match|expect|x-amz-checksum-sha256): *([^\r]*)", re.IGNORECASE
 )
+_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+_STORED = b'HTTP/1.1 200 OK\r\nETag: "%s"\r\n%sContent-Length: 0\r\n\r\n'
+_CHECKSUM = b"x-amz-checksum-sha256"
+_THERE = b'HTTP/1.1 200 OK\r\nETag: "%s"\r\nContent-Length: %d\r\n\r\n'
 
 
 def _xml(status: bytes, code: str) -> bytes:
@@ -32,26 +36,36 @@ _NO_LENGTH = _xml(b"411 Length Required", "MissingContentLength")
 _NOT_HERE = _xml(b"501 Not Implemented", "NotImplemented")
 
 
+class _Put(NamedTuple):
+    path: bytes
+    size: int
+    only_new: bool
+    checksum: bytes | None  # given back, as S3 does
+
+
 class Sink:
     """What all connections share."""
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds  # that every PUT takes
-        self.sizes: dict[bytes, int] = {}  # by path
+        self.objects: dict[bytes, tuple[bytes, int]] = {}  # digest and size, by path
         self.puts = 0
 
-    def put(self, path: bytes, size: int, only_new: bool) -> bytes:
+    def put(self, put: "_Put", body: bytes) -> bytes:
         self.puts += 1
-        if only_new and path in self.sizes:
+        if put.only_new and put.path in self.objects:
             return _EXISTS
-        self.sizes[path] = size
-        return _STORED
+        digest = hashlib.md5(body, usedforsecurity=False).hexdigest().encode()
+        self.objects[put.path] = digest, put.size
+        told = b"%s: %s\r\n" % (_CHECKSUM, put.checksum) if put.checksum else b""
+        return _STORED % (digest, told)
 
-    def get(self, path: bytes) -> bytes:
-        if path != b"/":
-            return _STORED if path in self.sizes else _NO_KEY
-        total = sum(self.sizes.values())
-        body = json.dumps({"objects": len(self.sizes), "puts": self.puts, "bytes": total})
+    def head(self, path: bytes) -> bytes:
+        return _THERE % self.objects[path] if path in self.objects else _NO_KEY
+
+    def counts(self) -> bytes:
+        total = sum(size for _, size in self.objects.values())
+        body = json.dumps({"objects": len(self.objects), "puts": self.puts, "bytes": total})
         return b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body.encode())
 
 
@@ -62,7 +76,8 @@ class _Connection(asyncio.Protocol):
         self._sink = sink
         self._buffer = b""
         self._missing = 0  # bytes to wait for before the buffer is looked at again
-        self._put: tuple[bytes, int, bool] | None = None  # whose body is awaited
+        self._put: _Put | None = None  # whose body is awaited
+        self._content = b""  # that body
         self._waiting = False  # for the end of a slow PUT
 
     def connection_made(self, transport: asyncio.Transport) -> None:
@@ -93,23 +108,26 @@ class _Connection(asyncio.Protocol):
                 if headers.get(b"expect", b"").lower() == b"100-continue":
                     self._transport.write(_CONTINUE)
                 only_new = headers.get(b"if-none-match") == b"*"
-                self._put = path, int(headers[b"content-length"]), only_new
+                size = int(headers[b"content-length"])
+                self._put = _Put(path, size, only_new, headers.get(_CHECKSUM))
             case b"PUT":
                 self._transport.write(_NO_LENGTH)
-            case b"GET":
-                self._transport.write(self._sink.get(path))
+            case b"GET" if path == b"/":
+                self._transport.write(self._sink.counts())
             case b"HEAD":
-                self._transport.write(self._sink.get(path).partition(b"\r\n\r\n")[0] + b"\r\n\r\n")
+                answer = self._sink.head(path).partition(b"\r\n\r\n")[0]
+                self._transport.write(answer + b"\r\n\r\n")
             case _:
                 self._transport.write(_NOT_HERE)
         return True
 
     def _body(self) -> bool:
         """Take the PUT's body from the buffer and answer; False where it is not whole yet."""
-        _, size, _ = self._put
+        size = self._put.size
         if len(self._buffer) < size:
             self._missing = size
             return False
+        self._content = self._buffer[:size]
         self._buffer = self._buffer[size:]
         self._missing = 0
         if self._sink.seconds:
@@ -120,7 +138,7 @@ class _Connection(asyncio.Protocol):
         return True
 
     def _answer(self) -> None:
-        answer = self._sink.put(*self._put)
+        answer = self._sink.put(self._put, self._content)
         self._put = None
         self._transport.write(answer)
 

@@ -30,8 +30,8 @@ def judge(self, *args, **kwargs):
     context = {"s3:prefix": request.args.get("prefix"), "aws:SecureTransport": "false"}
     for operator, keys in self._statement.get("Condition", {}).items():
         for key, wanted in keys.items():
-            value = context[key]
-            if value is None or not OPERATORS[operator](value, wanted):
+            value, choice = context[key], wanted if isinstance(wanted, list) else [wanted]
+            if value is None or not any(OPERATORS[operator](value, one) for one in choice):
                 return PermissionResult.NEUTRAL
     rest = {key: value for key, value in self._statement.items() if key != "Condition"}
     return _judge(IAMPolicyStatement(rest), *args, **kwargs)

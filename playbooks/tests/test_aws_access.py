@@ -58,6 +58,7 @@ ALLOWED = {
         put("quarantine/edge-1/new"),
         listing(Prefix="faces/", Delimiter="/"),
         listing(Prefix="faces/edge-1/front/", StartAfter="faces/edge-1/front/2026"),
+        listing(Prefix="quarantine/edge-1/one"),
         get(FACE),
     ],
     READLESS: [put("faces/edge-1/new", READLESS), listing(READLESS, Prefix="faces/")],
@@ -78,8 +79,9 @@ DENIED = {
         get(FACE, "other-bucket"),
         listing(),
         listing(Prefix=""),
-        listing(Prefix="quarantine/"),
         listing(Prefix="face"),
+        listing(Prefix="quarantin"),
+        listing(Prefix="erased/"),
         listing("other-bucket", Prefix="faces/"),
         ("s3", "list_object_versions", {"Bucket": BUCKET, "Prefix": "faces/"}),
         ("s3", "list_buckets", {}),
@@ -155,20 +157,20 @@ def test_the_services(aws, credentials, enforced, monkeypatch):
     """The doors of processor and gallery, as they are."""
     for name, value in aws.environment.items():
         monkeypatch.setenv(name, value)
-    mine = credentials[BUCKET]
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", mine["AccessKeyId"])
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", mine["SecretAccessKey"])
-    monkeypatch.setenv("AWS_SESSION_TOKEN", mine["SessionToken"])
-    failures = []
-    store = Store(BUCKET, parallel=2, on_unavailable=failures.append)
-    for key in ("quarantine/edge-1/one", "faces/edge-1/front/one"):
-        assert store.create(key, b"face", {"Content-Type": "image/jpeg"}).result(20) is True, (
-            failures
-        )
-    assert store.create(FACE, b"face", {"Content-Type": "image/jpeg"}).result(20) is False, failures
-    assert failures == []
+    for fleet in (BUCKET, READLESS):
+        mine = credentials[fleet]
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", mine["AccessKeyId"])
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", mine["SecretAccessKey"])
+        monkeypatch.setenv("AWS_SESSION_TOKEN", mine["SessionToken"])
+        failures = []
+        store = Store(fleet, parallel=2, on_unavailable=failures.append)
+        for key in ("quarantine/edge-1/one", "faces/edge-1/front/one"):
+            for new in (True, False):
+                put = store.create(key, b"face", {"Content-Type": "image/jpeg"})
+                assert put.result(20) is new, failures
+        assert failures == []
 
-    gallery = Bucket(aws.client("s3", mine), BUCKET)
+    gallery = Bucket(aws.client("s3", credentials[BUCKET]), BUCKET)
     gallery.check()
     assert gallery.folders("faces/") == ["faces/edge-1/"]
     assert FACE in gallery.page("faces/edge-1/front/").keys

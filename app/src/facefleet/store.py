@@ -1,34 +1,37 @@
-"""The door to S3: create-only PUTs by libcurl, everything else by boto3."""
+"""The door to S3: create-only PUTs by libcurl, everything else by boto3 (facefleet.aws)."""
 
-import os
-import re
+import hashlib
 import time
+from base64 import b64encode
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 from threading import Thread
-from typing import Any
+from typing import Literal
 from urllib.parse import quote
 
-import boto3
-import certifi
 import pycurl
-from botocore import UNSIGNED
-from botocore.config import Config
-from botocore.credentials import ReadOnlyCredentials
-from botocore.exceptions import BotoCoreError
 from prometheus_client import Histogram
 
-from facefleet.errors import FacefleetError, SettingsError
+from facefleet import aws, evidence
+from facefleet.aws import s3_client as s3_client  # the door for everything but PUTs
+from facefleet.errors import FacefleetError
+from facefleet.evidence import Answer, Found
+from facefleet.telemetry import log
 
-TIMEOUT = 30  # seconds of one PUT
+TIMEOUT = 30  # seconds of one request
 FIRST_PAUSE, LAST_PAUSE = 0.5, 5.0  # seconds between attempts while the bucket is unavailable
 LOOK = 0.005  # seconds that a new PUT waits at most while others are on their way
+MOST = 1 << 20  # bytes of an answer: a listing of one key, or an error
+PROBE = "quarantine/ready"  # written at the start, to learn what this S3 can do
 PUT = Histogram("facefleet_put_seconds", "One PUT, as long as the bucket takes to answer")
-_CODE = re.compile(r"<Code>(\w+)</Code>")
 _NEVER = {"EntityTooLarge", "InvalidURI", "KeyTooLongError", "MetadataTooLarge"}
+_RIGHTS = "s3:GetObject or s3:ListBucket"
+
+_Step = Literal["PUT", "HEAD", "LIST"]
+"""What is asked for an object: to store it, and where that proves nothing, whether it is there."""
 
 
 class UnavailableError(FacefleetError):
@@ -40,41 +43,46 @@ class RefusedError(FacefleetError):
 
 
 class Store:
-    """Writes objects into one bucket; never overwrites one.
+    """Writes objects into one bucket; never overwrites one, and takes no answer for a proof.
 
     One thread drives all connections: libcurl signs, sends and receives without Python's lock, and
     is woken for several PUTs at a time. A thread for each costs twice the CPU.
     Endpoint, region and credentials come from AWS's own variables or the instance profile.
+
+    First of all the probe is created, twice: an S3 that makes the second one too does not know
+    `If-None-Match`. There, each object is looked for before it is PUT.
     """
 
     def __init__(
         self, bucket: str, parallel: int, on_unavailable: Callable[[UnavailableError], None]
     ) -> None:
-        """At most `parallel` PUTs at a time. Raises SettingsError for a bad endpoint.
+        """At most `parallel` PUTs at a time. Raises SettingsError for AWS's settings.
 
         `on_unavailable` is called for each attempt that failed, in the store's thread.
         """
         self._bucket = bucket
         self._parallel = parallel
         self._on_unavailable = on_unavailable
-        self._session = _session()
-        # Without a signature it needs no credentials: a profile may come after the boot.
-        client = self._session.client("s3", config=Config(signature_version=UNSIGNED))
-        place = {"Bucket": bucket, "Key": "k"}
-        self._address = client.generate_presigned_url("put_object", place).removesuffix("k")
-        self._region = client.meta.region_name
+        self._session = aws.session()
+        self._ca_bundle = aws.ca_bundle(self._session)
+        self._address, self._region = aws.put_place(self._session, bucket)
         self._work: SimpleQueue[_Put] = SimpleQueue()
-        self._pausing: list[_Put] = []
+        self._probe: _Put | None = _Put(PROBE, b"ready\n", {"Content-Type": "text/plain"})
+        self._pausing: list[_Put] = [self._probe]
         self._sent: dict[pycurl.Curl, _Put] = {}
-        self._idle: list[pycurl.Curl] = []
+        self._idle: dict[_Step, list[pycurl.Curl]] = {"PUT": [], "HEAD": [], "LIST": []}
+        self._conditional = True  # this S3 knows If-None-Match
+        self._checksums = True  # this S3 takes a checksum, which it then gives back
         self._connections = pycurl.CurlMulti()
         self._connections.setopt(pycurl.M_MAXCONNECTS, parallel)
+        self.probed: Future[bool] = self._probe.done
+        """Ends when S3 has been seen to store: the result says nothing."""
         self.ended: Future[None] = Future()
         """Of the thread; only an error of its own ends it."""
         Thread(target=self._run, name="store", daemon=True).start()
 
     def create(self, key: str, data: bytes, attributes: dict[str, str]) -> Future[bool]:
-        """PUT with If-None-Match: True where it was stored, False where it was there already.
+        """True where it was stored, False where it was there already with this content.
 
         It is tried until the bucket is available, or else ends with RefusedError. `attributes`:
         Content-Type, and any other name as user metadata (ASCII).
@@ -97,7 +105,8 @@ class Store:
 
     def _await_due(self) -> list["_Put"]:
         """What can be sent now; waits where that is nothing and nothing is answered."""
-        room = self._parallel - len(self._sent) - len(self._pausing)
+        busy = len(self._sent) + len(self._pausing)
+        room = 0 if self._probe else self._parallel - busy
         first = []
         pause = min((put.due - time.monotonic() for put in self._pausing), default=TIMEOUT)
         pause = max(0.0, pause)
@@ -118,50 +127,62 @@ class Store:
 
     def _send(self, puts: list["_Put"]) -> None:
         try:
-            credentials = self._credentials()
-        except UnavailableError as error:
+            credentials = aws.credentials(self._session)
+        except FacefleetError as error:
             for put in puts:
-                self._pause(put, error)
+                self._pause(put, UnavailableError(str(error)))
             return
         for put in puts:
-            transfer = self._idle.pop() if self._idle else self._transfer()
-            headers = ["If-None-Match: *", "Expect:"]
-            headers += [
-                f"{name if name == 'Content-Type' else f'x-amz-meta-{name}'}: {value}"
-                for name, value in put.attributes.items()
-            ]
+            if not self._conditional and put is not self._probe and put.answered is None:
+                put.step = "HEAD"
+            idle = self._idle[put.step]
+            transfer = idle.pop() if idle else self._transfer(put.step)
+            headers = self._headers(put) if put.step == "PUT" else []
             if credentials.token:
                 headers.append(f"x-amz-security-token: {credentials.token}")
-            transfer.setopt(pycurl.URL, self._address + quote(put.key))
+            transfer.setopt(pycurl.URL, self._url(put))
             transfer.setopt(pycurl.HTTPHEADER, headers)
-            transfer.setopt(pycurl.POSTFIELDS, put.data)
+            if put.step == "PUT":
+                transfer.setopt(pycurl.POSTFIELDS, put.data)
             transfer.setopt(pycurl.USERNAME, credentials.access_key)
             transfer.setopt(pycurl.PASSWORD, credentials.secret_key)
-            transfer.setopt(pycurl.WRITEFUNCTION, put.answer.extend)
+            transfer.setopt(pycurl.HEADERFUNCTION, put.head.extend)
+            transfer.setopt(pycurl.WRITEFUNCTION, put.body.extend)
             self._connections.add_handle(transfer)
             self._sent[transfer] = put
 
-    def _transfer(self) -> pycurl.Curl:
+    def _headers(self, put: "_Put") -> list[str]:
+        digest = hashlib.sha256(put.data)  # which libcurl would compute otherwise
+        put.checksum = b64encode(digest.digest()).decode()
+        headers = ["Expect:", f"x-amz-content-sha256: {digest.hexdigest()}"]
+        if self._conditional:
+            headers.append("If-None-Match: *")
+        if self._checksums:
+            headers.append(f"x-amz-checksum-sha256: {put.checksum}")
+        return headers + [
+            f"{name if name == 'Content-Type' else f'x-amz-meta-{name}'}: {value}"
+            for name, value in put.attributes.items()
+        ]
+
+    def _url(self, put: "_Put") -> str:
+        if put.step == "LIST":
+            key = quote(put.key, safe="")
+            return f"{self._address}?list-type=2&max-keys=1&prefix={key}"
+        return self._address + quote(put.key)
+
+    def _transfer(self, step: "_Step") -> pycurl.Curl:
         transfer = pycurl.Curl()
-        transfer.setopt(pycurl.CUSTOMREQUEST, "PUT")
+        if step == "PUT":
+            transfer.setopt(pycurl.CUSTOMREQUEST, "PUT")
+        if step == "HEAD":
+            transfer.setopt(pycurl.NOBODY, 1)
+        else:
+            transfer.setopt(pycurl.MAXFILESIZE, MOST)
         transfer.setopt(pycurl.AWS_SIGV4, f"aws:amz:{self._region}:s3")
         transfer.setopt(pycurl.TIMEOUT, TIMEOUT)
         transfer.setopt(pycurl.NOSIGNAL, 1)
-        transfer.setopt(pycurl.CAINFO, os.environ.get("AWS_CA_BUNDLE") or certifi.where())
+        transfer.setopt(pycurl.CAINFO, self._ca_bundle)
         return transfer
-
-    def _credentials(self) -> ReadOnlyCredentials:
-        try:
-            credentials = self._session.get_credentials()
-            if credentials is not None:
-                return credentials.get_frozen_credentials()
-            problem = "none are set and the machine has no instance profile"
-        except BotoCoreError as error:
-            problem = str(error)
-        raise UnavailableError(
-            f"there are no AWS credentials ({problem}): give the machine an instance "
-            "profile, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
-        )
 
     def _collect(self) -> None:
         waiting = True
@@ -175,77 +196,148 @@ class Store:
     def _end(self, transfer: pycurl.Curl, failure: str | None = None) -> None:
         put = self._sent.pop(transfer)
         self._connections.remove_handle(transfer)
-        self._idle.append(transfer)
-        PUT.observe(transfer.getinfo(pycurl.TOTAL_TIME))
+        self._idle[put.step].append(transfer)
+        if put.step == "PUT":
+            PUT.observe(transfer.getinfo(pycurl.TOTAL_TIME))
+        status = transfer.getinfo(pycurl.RESPONSE_CODE)
+        answer = Answer(status, bytes(put.head), bytes(put.body))
+        put.head.clear()
+        put.body.clear()
         try:
-            status = transfer.getinfo(pycurl.RESPONSE_CODE)
-            put.done.set_result(self._judge(failure, status, put.answer.decode(errors="replace")))
+            if failure is not None:
+                raise UnavailableError(f"S3 cannot be reached: {failure}")
+            outcome = self._judge(put, answer)
         except RefusedError as error:
             put.done.set_exception(error)
         except UnavailableError as error:
             self._pause(put, error)
+        else:
+            if isinstance(outcome, str):
+                put.step = outcome
+                self._pausing.append(put)  # due at once
+            elif put is self._probe:
+                self._learn(put, created=outcome)
+            else:
+                put.done.set_result(outcome)
 
     def _pause(self, put: "_Put", error: UnavailableError) -> None:
         self._on_unavailable(error)
-        put.answer.clear()
+        put.step, put.answered = "PUT", None
+        if put is self._probe:
+            self._conditional = self._checksums = True
         put.due = time.monotonic() + put.pause
         put.pause = min(2 * put.pause, LAST_PAUSE)
         self._pausing.append(put)
 
-    def _judge(self, failure: str | None, status: int, answer: str) -> bool:
-        if failure is not None:
-            raise UnavailableError(f"S3 cannot be reached: {failure}")
-        if 200 <= status < 300:
+    # -- what an answer means ------------------------------------------------------------------
+
+    def _judge(self, put: "_Put", answer: Answer) -> "bool | _Step":
+        """The outcome, or what to ask next. Raises RefusedError or UnavailableError."""
+        match put.step:
+            case "PUT":
+                return self._judge_put(put, answer)
+            case "HEAD" if answer.status in (401, 403, 405, 501):
+                return "LIST"
+            case "HEAD" if answer.status in (200, 404):
+                return self._judge_found(put, evidence.by_head(answer), answer)
+            case "LIST" if answer.status == 200:
+                try:
+                    found = evidence.by_listing(answer, put.key)
+                except evidence.NoListingError:
+                    raise UnavailableError(self._no_s3("a listing", answer)) from None
+                return self._judge_found(put, found, answer)
+        if answer.status in (401, 403, 429) or answer.status >= 500:
+            raise UnavailableError(self._sentence(answer, _RIGHTS))
+        raise UnavailableError(self._no_s3(f"a {put.step}", answer))
+
+    def _judge_put(self, put: "_Put", answer: Answer) -> "bool | _Step":
+        if evidence.proves(answer, put.data, put.checksum):
             return True
-        if status == 412:
-            return False
-        code = found[1] if (found := _CODE.search(answer)) else None
-        if status == 413 or code in _NEVER:
-            raise RefusedError(code or f"S3 answers {status}")
-        raise UnavailableError(self._sentence(status, code))
+        if 200 <= answer.status < 300:
+            put.answered = answer
+            return "HEAD"
+        if answer.status == 412 and self._conditional:
+            put.answered = answer
+            return False if put is self._probe else "HEAD"
+        if put is self._probe and self._less(answer):
+            return "PUT"
+        if put is not self._probe and (answer.status == 413 or answer.code in _NEVER):
+            raise RefusedError(answer.code or f"S3 answers with {answer.status}")
+        raise UnavailableError(self._sentence(answer, "s3:PutObject"))
 
-    def _sentence(self, status: int, code: str | None) -> str:
-        match status:
-            case 301:
-                return f"bucket {self._bucket} is not in {self._region}: set AWS_REGION to its own"
-            case 404:
-                return f"bucket {self._bucket} does not exist: make it (site.yml does)"
-            case 401 | 403:
-                reason = code or "access denied"
-                return f"bucket {self._bucket} refuses ({reason}): check the role's policy"
-            case 409:
-                return f"bucket {self._bucket} has a conflict still in progress"
-        return f"S3 answers {status} {code or ''}".rstrip()
+    def _judge_found(self, put: "_Put", found: Found | None, answer: Answer) -> "bool | _Step":
+        """`answer`: of the HEAD or the listing, after a PUT or before it."""
+        before = put.answered
+        if before is None:
+            if found is None and answer.status == 200 and put.step == "HEAD":
+                raise UnavailableError(self._no_s3("a HEAD", answer))
+            if found is None:
+                put.answered = answer  # looked for: now it can be PUT
+                return "PUT"
+        created = before is not None and before.status != 412
+        if found is None:
+            raise UnavailableError(self._no_s3("a PUT", before))
+        if found.holds(put.data, before.etag if created else None):
+            return created
+        if created:
+            raise UnavailableError(self._no_s3("a PUT", before))
+        raise RefusedError("another object has this name")
+
+    def _less(self, answer: Answer) -> bool:
+        """Whether the probe can ask for less than what was refused."""
+        if 400 <= answer.status < 500 and self._checksums:
+            self._checksums = False
+            return True
+        if answer.status == 501 and self._conditional:
+            self._conditional = self._checksums = False
+            return True
+        return False
+
+    def _learn(self, probe: "_Put", *, created: bool) -> None:
+        """From the probe; it is created a second time where it was not there."""
+        if created and self._conditional and not probe.repeated:
+            probe.repeated = True
+            probe.step, probe.answered, probe.due = "PUT", None, 0.0
+            self._pausing.append(probe)
+            return
+        if created:
+            self._conditional = False
+            log.warning(
+                "this S3 ignores If-None-Match: every object costs a HEAD before its PUT, and two "
+                "processors may overwrite each other's",
+                bucket=self._bucket,
+            )
+        self._probe = None
+        probe.done.set_result(created)
+
+    def _sentence(self, answer: Answer, right: str) -> str:
+        told = aws.advice(
+            answer.status,
+            answer.code,
+            right=right,
+            region=answer.region,
+            date=answer.header("date"),
+        )
+        return f"bucket {self._bucket} {told}"
+
+    def _no_s3(self, request: str, answer: Answer) -> str:
+        return (
+            f"{self._address} answers {request} with {answer.status}, and the object is not there: "
+            f"{aws.ITSELF}"
+        )
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Put:
     key: str
     data: bytes
     attributes: dict[str, str]
     done: Future[bool] = field(default_factory=Future)
-    answer: bytearray = field(default_factory=bytearray)
+    step: _Step = "PUT"
+    answered: Answer | None = None  # of the step before
+    checksum: str = ""  # SHA-256, as S3 spells it
+    head: bytearray = field(default_factory=bytearray)
+    body: bytearray = field(default_factory=bytearray)
     pause: float = FIRST_PAUSE  # seconds, the next one
     due: float = 0.0  # monotonic
-
-
-def _session() -> boto3.Session:
-    """boto3 reads AWS_DEFAULT_REGION only. Raises SettingsError for a bad endpoint."""
-    for name in ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"):
-        text = os.environ.get(name)
-        if text and not re.fullmatch(r"https?://[^\s/?#@]+/?", text):
-            raise SettingsError(f"{name}: give an address such as http://127.0.0.1:9000")
-    return boto3.Session(region_name=os.environ.get("AWS_REGION"))
-
-
-def s3_client(read_timeout: int = 20, attempts: int = 3) -> Any:
-    """boto3's S3 client. Timeout in seconds: an outage is told, not waited for."""
-    return _session().client(
-        "s3",
-        config=Config(
-            connect_timeout=2,
-            read_timeout=read_timeout,
-            retries={"total_max_attempts": attempts},
-            max_pool_connections=64,
-        ),
-    )
+    repeated: bool = False  # the probe

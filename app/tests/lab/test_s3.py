@@ -4,7 +4,7 @@ from queue import Queue
 
 import pytest
 from botocore.exceptions import ClientError
-from facefleet.store import Store, UnavailableError
+from facefleet.store import RefusedError, Store, UnavailableError
 
 from lab.rig import AWS, BUCKET, Rig, keys, s3
 
@@ -74,7 +74,10 @@ def test_a_create_only_put_succeeds_once(rig: Rig, server: str, store) -> None:
         client.put_object(Bucket=BUCKET, Key="k", Body=b"second", IfNoneMatch="*")
     assert refused.value.response["ResponseMetadata"]["HTTPStatusCode"] == 412
     assert refused.value.response["Error"]["Code"] == "PreconditionFailed"
-    assert store(endpoint).create("k", b"third", {}).result(10) is False
+    bucket = store(endpoint)
+    assert bucket.create("k", b"first", {}).result(10) is False
+    with pytest.raises(RefusedError):
+        bucket.create("k", b"third", {}).result(10)
     assert client.get_object(Bucket=BUCKET, Key="k")["Body"].read() == b"first"
 
 
@@ -82,7 +85,7 @@ def test_of_many_creates_at_a_time_one_succeeds(rig: Rig, store) -> None:
     control, endpoint = rig.s3()
     control.fault(delay=0.2)
     bucket = store(endpoint)
-    puts = [bucket.create("faces/k", b"%d" % n, {}) for n in range(8)]
+    puts = [bucket.create("faces/k", b"a face", {}) for _ in range(8)]
     assert sorted(put.result(10) for put in puts) == 7 * [False] + [True]
     assert control.counters() == {"puts": 8, "conflicts": 7}
 
@@ -90,8 +93,10 @@ def test_of_many_creates_at_a_time_one_succeeds(rig: Rig, store) -> None:
 def test_faults_come_and_go(rig: Rig, store) -> None:
     control, endpoint = rig.s3()
     failures: Queue[UnavailableError] = Queue()
+    bucket = store(endpoint, failures.put)
+    bucket.probed.result(10)
     control.fault(status=503)
-    put = store(endpoint, failures.put).create("faces/k", b"", {})
+    put = bucket.create("faces/k", b"", {})
     assert "503" in str(failures.get(timeout=10))
     control.fault(status=0)
     assert put.result(10) is True

@@ -6,11 +6,13 @@ import signal
 import urllib.request
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
 from urllib.parse import quote
 
 import pytest
 from facefleet.names import FaceName, content_tag
-from facefleet.services.processor import OVERHEAD
+from facefleet.services.processor import FUTILE, OVERHEAD, Yield
 
 from lab import picture
 from lab.listener import Listener
@@ -97,7 +99,7 @@ def test_a_face_sent_five_times_at_once_is_put_once(rig: Rig) -> None:
         listener.say(topic(3, jpeg(3), "five"), jpeg(3))
         await_true(lambda: 3 in listener.stored("edge-1", "five"), "another follows")
     with urllib.request.urlopen(endpoint, timeout=5) as answer:
-        assert json.load(answer)["puts"] == 3  # the probe, and one each
+        assert json.load(answer)["puts"] == 4  # the probe twice, and one each
 
 
 def test_a_face_that_was_there_before_is_confirmed(running: Running) -> None:
@@ -169,6 +171,67 @@ def set_aside(running: Running, topic: str) -> list[str]:
     """The reasons of what came under a topic and confirmed nothing."""
     found = [metadata for _, metadata in quarantined(running, "unknown/")]
     return [one["reason"] for one in found if one["topic"] == quote(topic)]
+
+
+def test_readiness_sees_that_nothing_comes_of_what_is_sent(running: Running) -> None:
+    wrong = [f"faces/nobody/{number}" for number in range(FUTILE)]
+    with Listener(running.port, "receipts/#") as listener:
+        for one in wrong:
+            listener.say(one, jpeg(8))
+        await_true(lambda: not ready(running.url), "it is not ready")
+        sentence = json.loads(unmet(running.url))["unmet"]["faces"]
+        assert sentence == (
+            f"no face was stored of the last {FUTILE} messages ({FUTILE} put into quarantine), the "
+            "latest because the topic is not a face's name: see who sends them in this log"
+        )
+        listener.say(topic(10, jpeg(10), "futile"), jpeg(10))
+        await_true(lambda: ready(running.url), "a face that is stored ends that")
+
+
+def test_what_nothing_comes_of() -> None:
+    fates = Yield()
+    for _ in range(FUTILE - 1):
+        fates.failed("refused by the bucket", "another object has this name")
+    assert fates.problem is None
+    fates.failed("put into quarantine", "the payload is not a whole JPEG")
+    assert fates.problem == (
+        f"no face was stored of the last {FUTILE} messages (1 put into quarantine, {FUTILE - 1} "
+        "refused by the bucket), the latest because the payload is not a whole JPEG: see who sends "
+        "them in this log"
+    )
+    fates.stored()
+    assert fates.problem is None
+
+
+def test_a_login_page_stores_nothing(rig: Rig) -> None:
+    """What answers 200 to all, such as a proxy that wants a password."""
+
+    class Page(BaseHTTPRequestHandler):
+        def do_PUT(self) -> None:
+            self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            self.send_response(200)
+            self.send_header("Content-Type", "text/html")
+            self.end_headers()
+            if self.command != "HEAD":
+                self.wfile.write(b"<html>please log in</html>")
+
+        do_GET = do_HEAD = do_PUT  # noqa: N815
+
+        def log_message(self, *_: object) -> None:
+            """Nothing."""
+
+    _, port = rig.mosquitto("broker")
+    with ThreadingHTTPServer(("127.0.0.1", 0), Page) as page:
+        Thread(target=page.serve_forever, daemon=True).start()
+        _, url = processor(rig, port, f"http://127.0.0.1:{page.server_port}", wait=False)
+        await_true(lambda: "address of S3 itself" in unmet(url), "it says so")
+        await_true(lambda: "broker" not in json.loads(unmet(url))["unmet"], "it listens")
+        with Listener(port, "receipts/#") as listener:
+            listener.say(topic(1, jpeg(1), "page"), jpeg(1))
+            await_true(lambda: metric(url, "facefleet_held_bytes") > OVERHEAD, "it holds the face")
+            assert not listener.receipts("edge-1", "page")
+        assert metric(url, "facefleet_faces_stored_total") == 0
+        page.shutdown()
 
 
 def test_a_malformed_topic_is_set_aside_once(running: Running) -> None:
@@ -246,7 +309,7 @@ def test_at_the_end_a_bucket_that_does_not_answer_is_not_waited_for(rig: Rig) ->
     await_true(lambda: "broker" not in json.loads(unmet(url) or "{}").get("unmet", "broker"), "up")
     with Listener(port, "none") as listener:
         listener.say(topic(1, jpeg(1), "a"), jpeg(1))
-    await_true(lambda: metric(url, "facefleet_held_bytes") > 2 * OVERHEAD, "one is under way")
+    await_true(lambda: metric(url, "facefleet_held_bytes") > OVERHEAD, "one is under way")
     process.signal(signal.SIGTERM)
     assert process.wait(5) == 0
     assert "Traceback" not in process.log.read_text()
@@ -270,7 +333,7 @@ def test_what_it_holds_is_bounded(rig: Rig) -> None:
             listener.say(f"faces/{seq}", data)
     await_true(
         lambda: (
-            (metric(url, "facefleet_held_bytes") - OVERHEAD)  # the look whether the bucket is there
+            metric(url, "facefleet_held_bytes")
             + (len(data) + OVERHEAD) * metric(url, "facefleet_messages_dropped_total")
             == 80 * (len(data) + OVERHEAD)
         ),

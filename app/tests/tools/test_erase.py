@@ -1,10 +1,13 @@
 """What is erased from a real S3 is gone in every version, and nothing else is."""
 
 import re
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from urllib.parse import quote
 
 import pytest
@@ -227,19 +230,81 @@ def test_nonsense_is_refused(bucket: Bucket, options: list[str], sentence: str) 
     assert not bucket.records()
 
 
+def test_where_no_versions_are_kept_the_objects_are_erased(plain: Bucket) -> None:
+    """Some of those S3s refuse every request that names a version."""
+    with Unversioned(plain.endpoint) as proxy:
+        bucket = Bucket(proxy.endpoint)
+        mine, other = key("edge-1", MONDAY), key("edge-2", MONDAY)
+        bucket.put(mine, other, "quarantine/edge-1/front/0123", "quarantine/edge-2/front/0123")
+        result = bucket.erase("--device", "edge-1")
+        assert result.returncode == 0, result.stderr
+        assert "Nothing was deleted" in result.stdout
+        result = bucket.erase("--device", "edge-1", "--yes")
+        assert result.returncode == 0, result.stderr
+        assert "Deleted for good: 2 " in result.stdout
+    assert plain.all() == [other, "quarantine/edge-2/front/0123"]
+    assert len(plain.records()) == 1
+
+
+class Unversioned(ThreadingHTTPServer):
+    """moto, without all that has to do with versions: 501, or 400 where an id is named."""
+
+    def __init__(self, upstream: str) -> None:
+        super().__init__(("127.0.0.1", 0), _Pass)
+        self.upstream = upstream
+        self.endpoint = f"http://127.0.0.1:{self.server_port}"
+        Thread(target=self.serve_forever, daemon=True).start()
+
+    def __exit__(self, *_: object) -> None:
+        self.shutdown()
+        self.server_close()
+
+
+class _Pass(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        if "?versioning" in self.path or "?versions" in self.path:
+            return self._answer(501, b"<Error><Code>NotImplemented</Code></Error>")
+        if "versionId=" in self.path or b"<VersionId>" in body:
+            return self._answer(400, b"")
+        headers = {"Content-Type": "application/xml", **self.headers}  # else urllib adds a form's
+        ask = urllib.request.Request(
+            self.server.upstream + self.path, body or None, headers, method=self.command
+        )
+        try:
+            with urllib.request.urlopen(ask, timeout=20) as found:
+                return self._answer(found.status, found.read(), dict(found.headers))
+        except urllib.error.HTTPError as error:
+            return self._answer(error.code, error.read(), dict(error.headers))
+
+    do_HEAD = do_PUT = do_POST = do_DELETE = do_GET  # noqa: N815
+
+    def _answer(self, status: int, body: bytes, headers: dict[str, str] | None = None) -> None:
+        self.send_response(status)
+        for name, value in (headers or {"Content-Length": str(len(body))}).items():
+            if name.lower() not in ("connection", "transfer-encoding", "server", "date"):
+                self.send_header(name, value)
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Nothing."""
+
+
 def test_a_bucket_that_is_not_there_gets_a_sentence(plain: Bucket) -> None:
     plain.client.delete_bucket(Bucket=BUCKET)
     result = plain.erase("--device", "edge-1")
     assert result.returncode == 1
     (sentence,) = told(result)
-    assert sentence.startswith(f"the bucket {BUCKET} does not let itself be erased (")
+    assert sentence.startswith(f"bucket {BUCKET} does not exist: make it ")
 
 
 def test_an_s3_that_does_not_answer_is_no_matter_of_rights() -> None:
     result = Bucket("http://127.0.0.1:1").erase("--device", "edge-1")
     assert result.returncode == 1
     (sentence,) = told(result)
-    assert sentence.startswith(f"the bucket {BUCKET} cannot be asked (Could not connect to ")
+    assert sentence.startswith(f"bucket {BUCKET} cannot be reached (Could not connect to ")
     assert "AWS_ENDPOINT_URL" in sentence
     assert "s3:" not in sentence
 

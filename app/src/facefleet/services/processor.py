@@ -6,9 +6,11 @@ import os
 import socket
 import sys
 import time
+from collections import Counter as Tally
 from collections import OrderedDict
 from concurrent.futures import Future
 from dataclasses import dataclass
+from functools import partial
 from queue import SimpleQueue
 from urllib.parse import quote
 
@@ -41,7 +43,7 @@ HELD_BYTES = 64 << 20  # held in memory at most; what is beyond is dropped, and 
 DRAIN = 4.0  # seconds to finish what is under way at SIGTERM
 WATCH_EVERY = 1.0  # seconds
 DEAF = 5.0  # seconds without its own echo: the broker does not deliver what it has granted
-READY_KEY = "quarantine/ready"  # written once, to learn whether the bucket can be written
+FUTILE = 20  # messages in a row of which no face was stored: more than a camera in trouble
 
 STORED = Counter("facefleet_faces_stored", "Faces that are in the bucket since", ["since"])
 QUARANTINED = Counter("facefleet_messages_quarantined", "Messages put into quarantine")
@@ -69,6 +71,7 @@ class _Processor:
         self._max_bytes = settings.max_face_bytes
         self._qos = settings.qos
         self._health = health
+        self._yield = Yield()
         self._store = Store(
             settings.bucket, settings.puts, lambda error: health.set("bucket", str(error))
         )
@@ -98,10 +101,9 @@ class _Processor:
 
     async def run(self) -> None:
         """Until cancelled."""
-        probe = _Job("", b"", None, None, READY_KEY, {"Content-Type": "text/plain"})
-        self._memory.take(_device(probe.topic), probe.size)
-        self._take(probe)
-        self._flush_soon()
+        loop = asyncio.get_running_loop()
+        bucket_met = partial(self._health.set, "bucket", None)
+        self._store.probed.add_done_callback(lambda _: loop.call_soon_threadsafe(bucket_met))
         connection = asyncio.create_task(self._connection.run())
         watch = asyncio.create_task(self._watch())
         try:
@@ -180,6 +182,7 @@ class _Processor:
         elif name := self._done.get(topic):
             REPEATED.inc()
             self._done.move_to_end(topic)
+            self._yield.stored()
             self._receipt(name).stored.append((name.seq, name.tag))
         elif not self._memory.take(_device(topic), _cost(topic, payload)):
             DROPPED.inc()
@@ -202,6 +205,7 @@ class _Processor:
         while not self._finished.empty():
             self._collect(self._finished.get())
             self._health.set("bucket", None)
+        self._health.set("faces", self._yield.problem)
         for origin in list(self._receipts):
             self._publish(origin)
         HELD.set(self._memory.held)
@@ -215,14 +219,17 @@ class _Processor:
         refusal = job.put.exception()
         if refusal is not None:
             REFUSED.inc()
+            self._yield.failed("refused by the bucket", str(refusal))
             log.error("the bucket refuses this object", topic=job.topic[:200], reason=str(refusal))
         elif job.fault is not None:
             QUARANTINED.inc()
+            self._yield.failed("put into quarantine", job.fault)
             log.warning(
                 "a message was put into quarantine", topic=job.topic[:200], reason=job.fault
             )
         else:
             STORED.labels("now" if job.put.result() else "earlier").inc()
+            self._yield.stored()
         if (name := job.name) is None:
             return
         receipt = self._receipt(name)
@@ -252,6 +259,31 @@ class _Processor:
         device, camera, _ = origin
         receipt = self._receipts.pop(origin)
         self._connection.publish(receipts_topic(device, camera), receipt.encode(), self._qos)
+
+
+class Yield:
+    """Notices when nothing comes of what is sent, though the bucket answers."""
+
+    def __init__(self) -> None:
+        self._fates: Tally[str] = Tally()  # of the messages since the last face that was stored
+        self._reason = ""  # of the latest
+
+    def stored(self) -> None:
+        self._fates.clear()
+
+    def failed(self, fate: str, reason: str) -> None:
+        self._fates[fate] += 1
+        self._reason = reason
+
+    @property
+    def problem(self) -> str | None:
+        if self._fates.total() < FUTILE:
+            return None
+        fates = ", ".join(f"{count} {fate}" for fate, count in sorted(self._fates.items()))
+        return (
+            f"no face was stored of the last {self._fates.total()} messages ({fates}), the latest "
+            f"because {self._reason}: see who sends them in this log"
+        )
 
 
 @dataclass(slots=True)

@@ -12,14 +12,12 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from botocore.exceptions import BotoCoreError, ClientError
-
+from facefleet import aws
 from facefleet.delivery.ledger import Ledger
 from facefleet.delivery.outbox import LEDGER_DAYS, Counts, State
 from facefleet.errors import FacefleetError, printable
 from facefleet.names import FaceName, camera_prefix
 from facefleet.settings import AuditSettings
-from facefleet.store import s3_client
 from facefleet.tools.erasures import RECORDS, Erasure, erased
 from facefleet.tools.tables import table
 
@@ -75,7 +73,7 @@ def print_audit(
     `other_epochs`: objects of epochs that none of the outboxes holds are all right (a device that
     was set up anew).
     """
-    client = s3_client()
+    client = aws.s3_client()
     ledgers = [Ledger(path) for path in outboxes]
     known = {ledger.epoch for ledger in ledgers}
     # Both sides still have what is younger than that.
@@ -138,12 +136,10 @@ def _list(client, bucket: str, prefix: str, after: str = "") -> Iterator[str]:
     pages = client.get_paginator("list_objects_v2").paginate(
         Bucket=bucket, Prefix=prefix, StartAfter=after
     )
-    try:
+    with aws.told(bucket, "s3:ListBucket"):
         for page in pages:
             for entry in page.get("Contents", ()):
                 yield entry["Key"]
-    except (BotoCoreError, ClientError) as error:
-        raise FacefleetError(f"cannot list the bucket {bucket}: {error}") from error
 
 
 def _plain(account: Account) -> dict:

@@ -7,23 +7,28 @@ import re
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
 
+from facefleet import aws
 from facefleet.errors import FacefleetError
 from facefleet.names import FaceName
 from facefleet.settings import EraseSettings
-from facefleet.store import s3_client
 from facefleet.tools.erasures import Scope
 from facefleet.tools.tables import table
 
 BATCH = 1000  # versions in one request, as S3 has it
 LOOKS = 16  # objects in quarantine that are asked at a time what they are
+
+RIGHTS = (
+    "s3:ListBucket, s3:ListBucketVersions, s3:GetObjectVersion, s3:PutObject, s3:DeleteObject and "
+    "s3:DeleteObjectVersion"
+)
+NO_VERSIONS = {"InvalidArgument", "InvalidRequest", "MethodNotAllowed", "NotImplemented"}
 
 NOTE = """\
 What a device still holds comes after this: faces that wait in its outbox, and dead letters.
@@ -35,7 +40,7 @@ class Version(NamedTuple):
     """A version of an object, or a delete marker."""
 
     key: str
-    id: str
+    id: str  # empty where the S3 keeps no versions
     size: int
     modified: datetime
     marker: bool
@@ -63,14 +68,15 @@ class Found:
 
 def erase(settings: EraseSettings, scope: Scope, *, really: bool) -> None:
     """Print what there is of the scope; `really`: and delete it. Raises FacefleetError."""
-    with _told(settings.bucket):
-        _Eraser(s3_client(), settings.bucket, scope).run(really)
+    with aws.told(settings.bucket, RIGHTS):
+        _Eraser(aws.s3_client(), settings.bucket, scope).run(really)
 
 
 class _Eraser:
     def __init__(self, client: Any, bucket: str, scope: Scope) -> None:
         self._client, self._bucket, self._scope = client, bucket, scope
         self._nobodys = 0  # objects in quarantine that name no device
+        self._keeps_versions = self._may_have_versions()
 
     def run(self, really: bool) -> None:
         faces = self._faces()
@@ -87,6 +93,18 @@ class _Eraser:
         else:
             self._delete_all(set_aside, total)
         print(NOTE)
+
+    def _may_have_versions(self) -> bool:
+        """Whether the bucket may; some that never had any do not even take the id "null"."""
+        try:
+            return "Status" in self._client.get_bucket_versioning(Bucket=self._bucket)
+        except ClientError as error:
+            code = error.response["Error"]["Code"]
+            if code in NO_VERSIONS or _status(error) == 501:
+                return False
+            if code == "AccessDenied":
+                return True
+            raise
 
     # -- what there is -------------------------------------------------------------------------
 
@@ -128,9 +146,7 @@ class _Eraser:
         if len(place) < 3:
             return False  # the processor's own
         try:
-            answer = self._client.head_object(
-                Bucket=self._bucket, Key=version.key, VersionId=version.id
-            )
+            answer = self._client.head_object(Bucket=self._bucket, **_spell(version))
         except ClientError as error:
             if error.response["Error"]["Code"] in ("404", "NoSuchKey", "NoSuchVersion"):
                 return False  # it has just expired
@@ -148,17 +164,16 @@ class _Eraser:
 
     def _versions(self, prefix: str) -> Iterator[Version]:
         """All under a prefix, by key."""
-        pages = self._client.get_paginator("list_object_versions").paginate(
-            Bucket=self._bucket, Prefix=prefix
-        )
-        for page in pages:
+        for page in self._pages(Prefix=prefix):
             yield from sorted(_read(page))
 
     def _folders(self, prefix: str) -> list[str]:
-        pages = self._client.get_paginator("list_object_versions").paginate(
-            Bucket=self._bucket, Prefix=prefix, Delimiter="/"
-        )
+        pages = self._pages(Prefix=prefix, Delimiter="/")
         return [item["Prefix"] for page in pages for item in page.get("CommonPrefixes", ())]
+
+    def _pages(self, **asked: str) -> Iterator[dict]:
+        listing = "list_object_versions" if self._keeps_versions else "list_objects_v2"
+        return self._client.get_paginator(listing).paginate(Bucket=self._bucket, **asked)
 
     # -- what is done --------------------------------------------------------------------------
 
@@ -182,16 +197,14 @@ class _Eraser:
             yield set_aside[start : start + BATCH]
         for prefix in self._prefixes():
             # Always the first page: the one before has been deleted.
-            while batch := _read(
-                self._client.list_object_versions(Bucket=self._bucket, Prefix=prefix, MaxKeys=BATCH)
-            ):
+            while batch := _read(next(iter(self._pages(Prefix=prefix)))):
                 yield batch
 
     def _delete(self, batch: list[Version]) -> None:
         answer = self._client.delete_objects(
             Bucket=self._bucket,
             Delete={
-                "Objects": [{"Key": one.key, "VersionId": one.id} for one in batch],
+                "Objects": [_spell(one) for one in batch],
                 "Quiet": True,
             },
         )
@@ -218,10 +231,22 @@ class _Eraser:
 
 def _read(page: dict) -> list[Version]:
     return [
-        Version(one["Key"], one["VersionId"], one.get("Size", 0), one["LastModified"], marker)
-        for kind, marker in (("Versions", False), ("DeleteMarkers", True))
+        Version(
+            one["Key"], one.get("VersionId", ""), one.get("Size", 0), one["LastModified"], marker
+        )
+        for kind, marker in (("Versions", False), ("Contents", False), ("DeleteMarkers", True))
         for one in page.get(kind, ())
     ]
+
+
+def _spell(version: Version) -> dict[str, str]:
+    """As S3's requests name it."""
+    named = {"Key": version.key}
+    return {**named, "VersionId": version.id} if version.id else named
+
+
+def _status(error: ClientError) -> int:
+    return error.response["ResponseMetadata"]["HTTPStatusCode"]
 
 
 def _table(**kinds: Found) -> str:
@@ -231,20 +256,3 @@ def _table(**kinds: Found) -> str:
         for kind, found in kinds.items()
     ]
     return table([head, *rows])
-
-
-@contextmanager
-def _told(bucket: str) -> Iterator[None]:
-    try:
-        yield
-    except BotoCoreError as error:  # S3 was not asked, or has not answered
-        raise FacefleetError(
-            f"the bucket {bucket} cannot be asked ({error}): see that AWS_ENDPOINT_URL (where S3 "
-            "is not AWS's), AWS_REGION and the credentials are right, and that S3 can be reached"
-        ) from error
-    except ClientError as error:
-        raise FacefleetError(
-            f"the bucket {bucket} does not let itself be erased ({error}): see that it exists, and "
-            "that these credentials may s3:ListBucketVersions, s3:GetObjectVersion, s3:PutObject, "
-            "s3:DeleteObject and s3:DeleteObjectVersion"
-        ) from error

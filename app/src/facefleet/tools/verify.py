@@ -109,14 +109,16 @@ class _Probe:
     def _look_into_the_bucket(self) -> None:
         from botocore.exceptions import BotoCoreError, ClientError
 
-        from facefleet.store import s3_client  # a device's image has none of these
+        from facefleet import aws  # a device's image has none of these
 
         bucket, key = self._settings.bucket, str(self._name)
         try:
-            stored = s3_client().get_object(Bucket=bucket, Key=key)["Body"].read()
+            stored = aws.s3_client().get_object(Bucket=bucket, Key=key)["Body"].read()
         except (BotoCoreError, ClientError) as error:
+            gone = isinstance(error, ClientError) and error.response["Error"]["Code"] == "NoSuchKey"
+            problem = "does not have it" if gone else aws.problem(error, "s3:GetObject")
             raise VerifyError(
-                f"the probe face was confirmed, but {bucket} has it not: {error}"
+                f"the probe face was confirmed, but bucket {bucket} {problem}"
             ) from error
         if stored != self._jpeg:
             raise VerifyError(f"the probe face in {bucket} is not the one that was sent: {key}")

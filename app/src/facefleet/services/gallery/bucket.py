@@ -7,8 +7,8 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from facefleet.aws import s3_client
 from facefleet.errors import FacefleetError
-from facefleet.store import s3_client
 
 PAGE = 250
 """Keys in one answer: a few screens of faces. An answer takes as long as it has keys."""

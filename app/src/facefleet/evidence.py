@@ -1,0 +1,120 @@
+"""Whether an answer of S3's proves that an object with a content is in the bucket.
+
+A status proves nothing: a login page, a proxy or a wrong port answers 200 as well. An object counts
+as stored when PUT's answer names the content's digest, or else when the bucket, asked for the
+object, has one of its size, and of its digest where the encryption leaves that in the ETag.
+"""
+
+import hashlib
+import re
+from dataclasses import dataclass
+from functools import cache
+from xml.etree import ElementTree
+
+from facefleet.errors import FacefleetError
+
+_CODE = re.compile(r"<Code>\s*([\w.]+)\s*</Code>")
+_MD5 = re.compile(r"[0-9a-f]{32}", re.IGNORECASE)
+
+
+@dataclass(slots=True)
+class Answer:
+    """What came for one request: `head` as it was received, interim answers and all."""
+
+    status: int
+    head: bytes
+    body: bytes
+
+    def header(self, name: str) -> str | None:
+        start = self.head.rfind(b"\r\n\r\nHTTP/") + 1
+        found = _header(name).search(self.head, start)
+        return found[1].decode("latin-1").strip() if found else None
+
+    @property
+    def code(self) -> str | None:
+        """Of the error document."""
+        found = _CODE.search(self.body.decode(errors="replace"))
+        return found[1] if found else None
+
+    @property
+    def etag(self) -> str | None:
+        return (self.header("etag") or "").strip('"') or None
+
+    @property
+    def region(self) -> str | None:
+        """Where S3 says that the bucket is."""
+        if told := self.header("x-amz-bucket-region"):
+            return told
+        found = re.search(rb"<Region>([\w-]+)</Region>", self.body)
+        return found[1].decode() if found else None
+
+
+@cache
+def _header(name: str) -> re.Pattern[bytes]:
+    return re.compile(rb"^%s:([^\r\n]*)" % name.encode(), re.IGNORECASE | re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """An object as the bucket tells of it."""
+
+    size: int
+    etag: str
+    opaque: bool
+    """The ETag may be other than the content's MD5: by encryption, or in parts."""
+
+    def holds(self, content: bytes, etag: str | None = None) -> bool:
+        """`etag`: of the answer to the PUT, which an object that it made has too."""
+        fits = self.opaque or self.etag in (etag, md5(content))
+        return self.size == len(content) and fits
+
+
+def proves(answer: Answer, content: bytes, checksum: str) -> bool:
+    """Whether the answer to a PUT proves by itself that this content was stored.
+
+    `checksum`: the content's SHA-256, as it was sent with it.
+    """
+    if answer.status != 200 or answer.etag is None:
+        return False
+    return answer.header("x-amz-checksum-sha256") == checksum or answer.etag == md5(content)
+
+
+def by_head(answer: Answer) -> Found | None:
+    """What a HEAD found; None where it names no object of S3's."""
+    size, etag = answer.header("content-length"), answer.etag
+    if answer.status != 200 or etag is None or not (size or "").isdecimal():
+        return None
+    encryption = answer.header("x-amz-server-side-encryption") or ""
+    customer = answer.header("x-amz-server-side-encryption-customer-algorithm")
+    opaque = encryption.startswith("aws:kms") or bool(customer) or not _MD5.fullmatch(etag)
+    return Found(int(size), etag, opaque)
+
+
+def by_listing(answer: Answer, key: str) -> Found | None:
+    """What a listing of one key found; None where it has it not. Raises NoListingError.
+
+    A listing does not tell of the encryption.
+    """
+    try:
+        root = ElementTree.fromstring(answer.body)
+    except ElementTree.ParseError as error:
+        raise NoListingError("no listing") from error
+    if _tag(root) != "ListBucketResult":
+        raise NoListingError("no listing")
+    for entry in root:
+        fields = {_tag(one): one.text or "" for one in entry}
+        if fields.get("Key") == key and fields.get("Size", "").isdecimal():
+            return Found(int(fields["Size"]), fields.get("ETag", "").strip('"'), True)
+    return None
+
+
+class NoListingError(FacefleetError):
+    """What was answered is no listing of a bucket."""
+
+
+def md5(content: bytes) -> str:
+    return hashlib.md5(content, usedforsecurity=False).hexdigest()
+
+
+def _tag(element: ElementTree.Element) -> str:
+    return element.tag.rpartition("}")[2]
