@@ -99,6 +99,12 @@ def test_a_folder_without_a_picture_is_an_error_and_no_end(tmp_path):
     assert not isinstance(caught.value, CameraEndedError)
 
 
+def test_what_is_neither_a_file_nor_a_folder_is_named(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(CameraError, match="pipe is neither a video file nor a folder of pictures"):
+        open_source(str(tmp_path / "pipe"))
+
+
 @pytest.mark.parametrize(
     ("source", "sentence"),
     [

@@ -63,6 +63,8 @@ def open_source(
             return FolderSource(path, on_file, on_skip)
         if path.is_file():
             return VideoSource(path)
+        if path.exists():
+            raise CameraError(f"{path} is neither a video file nor a folder of pictures: name one.")
     except OSError as error:
         raise CameraError(
             f"{shown(source)} cannot be looked at ({error.strerror}): let this user read it."
