@@ -11,7 +11,9 @@ from lab.rig import ROOT, Process, Rig, await_true, free_port, listens
 
 _ROLES = ROOT / "roles"
 _NAMES = yaml.safe_load((_ROLES / "facefleet/vars/main/pki.yml").read_text())
-PROCESSOR, OPERATOR = _NAMES["facefleet_processor"], _NAMES["facefleet_operator"]
+PROCESSOR, GALLERY, OPERATOR = (
+    _NAMES[f"facefleet_{name}"] for name in ("processor", "gallery", "operator")
+)
 # As Ansible has it.
 _templates = Environment(
     loader=FileSystemLoader(_ROLES / "broker/templates"),
@@ -45,7 +47,10 @@ class Cloud:
         """Write the rules, in which these may do nothing."""
         (self.folder / "acl").write_text(
             _templates.get_template("acl.j2").render(
-                broker_processor=PROCESSOR, broker_operator=OPERATOR, broker_denied=names
+                broker_processor=PROCESSOR,
+                broker_gallery=GALLERY,
+                broker_operator=OPERATOR,
+                broker_denied=names,
             )
         )
 

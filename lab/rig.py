@@ -242,6 +242,7 @@ class Rig:
             await_true(
                 lambda: ready(url) or not process.running(),
                 f"{process.name} is ready; {process.log.read_text()[-2000:]}",
+                60,
             )
         return process, url
 

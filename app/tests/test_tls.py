@@ -18,7 +18,7 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 from pydantic import AnyUrl
 
 from lab.authority import Authority
-from lab.cloud import OPERATOR, PROCESSOR, Cloud, certificate
+from lab.cloud import GALLERY, OPERATOR, PROCESSOR, Cloud, certificate
 from lab.rig import BUCKET, Process, Rig, await_true, keys, ready, unmet
 from lab.shell import facefleet, told
 
@@ -335,6 +335,10 @@ def test_what_is_retained_of_another_is_not_told(fleet: Fleet) -> None:
     [
         (PROCESSOR, "other/edge-1"),
         (PROCESSOR, "$SYS/broker/uptime"),
+        (GALLERY, f"faces/edge-1/front/{FACE}"),
+        (GALLERY, "stored/edge-1/front"),
+        (GALLERY, "receipts/edge-1/front"),
+        ("edge-1", "stored/edge-1/front"),
         (OPERATOR, f"faces/edge-1/front/{FACE}"),
         (OPERATOR, "status/edge-1"),
         (OPERATOR, "receipts/edge-1/front"),
@@ -354,6 +358,20 @@ def test_the_operator_sees_no_face(fleet: Fleet) -> None:
         device.say("status/edge-1/front")
         await_true(lambda: operator.heard, "the operator hears the status, which came after")
         assert not [topic for topic in operator.heard if not topic.startswith("status/")]
+
+
+def test_the_gallery_hears_what_was_stored_and_nothing_else(fleet: Fleet) -> None:
+    with (
+        Client(fleet, GALLERY, "#", "faces/#", "receipts/#", "status/#", "stored/#") as gallery,
+        Client(fleet, PROCESSOR) as processor,
+        Client(fleet, "edge-1") as device,
+    ):
+        device.say(f"faces/edge-1/front/{FACE}")
+        device.say("status/edge-1/front")
+        processor.say("receipts/edge-1/front")
+        assert processor.say("stored/edge-1/front") != NOT_AUTHORIZED
+        await_true(lambda: gallery.heard, "the gallery hears what came last")
+        assert set(gallery.heard) == {"stored/edge-1/front"}
 
 
 # -- a whole fleet -----------------------------------------------------------------------------

@@ -172,9 +172,9 @@ def test_the_services(aws, credentials, enforced, monkeypatch):
 
     gallery = Bucket(aws.client("s3", credentials[BUCKET]), BUCKET)
     gallery.check()
-    assert gallery.folders("faces/") == ["faces/edge-1/"]
-    assert FACE in gallery.page("faces/edge-1/front/").keys
-    assert gallery.read(FACE) == b"face"
+    assert gallery.folders("faces/", 10) == ["faces/edge-1/"]
+    assert FACE in [entry.key for entry in gallery.page("faces/edge-1/front/").entries]
+    assert gallery.read(FACE).content == b"face"
 
 
 @pytest.mark.timeout(600)

@@ -183,6 +183,9 @@ class GallerySettings(ServiceSettings):
     """Asked of who opens the page; without it, whoever reaches the page sees the faces."""
     hosts: Hosts = None
     """Names that the page is opened by, beside localhost and the address that it is reached at."""
+    broker: CloudBroker | None = None
+    """Where new faces are heard of; without it, a page shows them when it is loaded again."""
+    tls: Tls = None
 
 
 class DevicePluginSettings(ServiceSettings):

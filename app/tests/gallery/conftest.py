@@ -1,16 +1,23 @@
-"""A real S3 server, a real gallery and a real browser, and faces to show."""
+"""A real S3 server and broker, a real gallery and a real browser, and faces to show."""
 
+import contextlib
 import os
+import re
 import shutil
+import urllib.request
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
 from types import SimpleNamespace
+from urllib.error import HTTPError
+from urllib.parse import quote
 
 import boto3
 import cv2
+import paho.mqtt.publish
 import pytest
+from facefleet import news
 from facefleet.names import FaceName, content_tag
 from facefleet.vision.detectors import Detection
 from facefleet.vision.faces import encode_face
@@ -44,11 +51,13 @@ def moto(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimpleNamespace]:
 
 
 class Gallery(SimpleNamespace):
-    """`url`, `process`, and `store` to put objects into the bucket."""
+    """`url`, `process`, `broker`, `store` to put an object, and `say` to publish something."""
 
     url: str
     process: Process
+    broker: Process
     store: Callable[[str, bytes], None]
+    say: Callable[[str, bytes], None]
 
     def face(
         self,
@@ -57,13 +66,27 @@ class Gallery(SimpleNamespace):
         captured: datetime,
         detector: str = "haar",
         says_camera: str | None = None,
+        told: bool = True,
     ) -> str:
-        """Store a face as the pipeline does; `says_camera`: what its EXIF says instead. The key."""
+        """Store a face as the pipeline does; `says_camera`: what its EXIF says instead. The key.
+
+        `told`: whether the broker passes it on.
+        """
         jpeg = _jpeg(device, says_camera or camera, captured, detector)
         number = next(_numbers)
-        key = str(FaceName(device, camera, captured, "0a1b2c3d", number, content_tag(jpeg)))
-        self.store(key, jpeg)
-        return key
+        name = FaceName(device, camera, captured, "0a1b2c3d", number, content_tag(jpeg))
+        self.store(str(name), jpeg)
+        if told:
+            self.say(news.stored_topic(device, camera), news.encode([name]))
+        return str(name)
+
+    def lists(self) -> int:
+        """LIST requests that it has made so far."""
+        with urllib.request.urlopen(f"{self.url}/metrics", timeout=10) as answer:
+            found = re.search(
+                r"^facefleet_gallery_lists_total (\S+)$", answer.read().decode(), re.M
+            )
+        return int(float(found[1]))
 
 
 def _jpeg(device: str, camera: str, captured: datetime, detector: str) -> bytes:
@@ -77,23 +100,37 @@ def _jpeg(device: str, camera: str, captured: datetime, detector: str) -> bytes:
 @pytest.fixture(scope="session")
 def running(
     moto: SimpleNamespace, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[tuple[Process, str]]:
+) -> Iterator[SimpleNamespace]:
     with Rig(tmp_path_factory.mktemp("gallery")) as rig:
-        yield rig.service("gallery", bucket=BUCKET, AWS_ENDPOINT_URL=moto.endpoint)
+        broker, port = rig.mosquitto("cloud")
+        process, url = rig.service(
+            "gallery",
+            bucket=BUCKET,
+            broker=f"mqtt://127.0.0.1:{port}",
+            AWS_ENDPOINT_URL=moto.endpoint,
+        )
+        yield SimpleNamespace(broker=broker, port=port, process=process, url=url)
 
 
 @pytest.fixture
-def gallery(moto: SimpleNamespace, running: tuple[Process, str]) -> Iterator[Gallery]:
+def gallery(moto: SimpleNamespace, running: SimpleNamespace) -> Iterator[Gallery]:
     """A gallery whose bucket is empty; one process for all tests, as starting it takes seconds."""
-    process, url = running
 
     def store(key: str, content: bytes) -> None:
         moto.client.put_object(Bucket=BUCKET, Key=key, Body=content, ContentType="image/jpeg")
 
-    yield Gallery(url=url, process=process, store=store)
+    def say(topic: str, payload: bytes) -> None:
+        paho.mqtt.publish.single(topic, payload, qos=1, hostname="127.0.0.1", port=running.port)
+
+    url = running.url
+    yield Gallery(url=url, process=running.process, broker=running.broker, store=store, say=say)
     stored = moto.client.list_objects_v2(Bucket=BUCKET).get("Contents", ())
     for item in stored:
         moto.client.delete_object(Bucket=BUCKET, Key=item["Key"])
+    # It learns that a camera's faces are gone when somebody asks for one of them.
+    for key in {item["Key"].split("/2")[0]: item["Key"] for item in stored}.values():
+        with contextlib.suppress(HTTPError), urllib.request.urlopen(f"{url}/image/{quote(key)}"):
+            pass
 
 
 @pytest.fixture

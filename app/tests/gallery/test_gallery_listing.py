@@ -1,37 +1,60 @@
-"""Newest first whatever the bucket holds, in few requests."""
+"""Newest first whatever the bucket holds, in few requests that do not grow with what is there."""
 
 import random
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 
 import boto3
 import pytest
 from facefleet.names import FaceName
-from facefleet.services.gallery.bucket import Bucket
-from facefleet.services.gallery.listing import Camera, Listing, merge, moment
-from facefleet.services.gallery.live import Poller
+from facefleet.services.gallery.bucket import Bucket, BucketError
+from facefleet.services.gallery.cameras import SHOWN, Cameras
+from facefleet.services.gallery.listing import (
+    FACES,
+    REQUESTS,
+    SKEW,
+    Camera,
+    Face,
+    Listing,
+    Look,
+    merge,
+    stamp,
+)
+from facefleet.services.gallery.nav import choose
+from facefleet.services.gallery.recent import Recent
 from moto.core import DEFAULT_ACCOUNT_ID
 from moto.s3.models import s3_backends
 from moto.server import ThreadedMotoServer
 
 BUSY, SPARSE, AHEAD = (Camera("nano", name) for name in ("busy", "sparse", "ahead"))
+LAST = datetime(9999, 12, 31, 23, 59, 59, 999_999, UTC)
+FIRST = datetime(1000, 1, 1, tzinfo=UTC)
+
+
+def name_of(camera: Camera, captured: datetime, seq: int) -> FaceName:
+    return FaceName(*camera, captured, "0a1b2c3d", seq, f"{seq:08x}")
 
 
 def key_of(camera: Camera, captured: datetime, seq: int) -> str:
-    return str(FaceName(*camera, captured, "0a1b2c3d", seq, f"{seq:08x}"))
+    return str(name_of(camera, captured, seq))
+
+
+def moment(key: str) -> str:
+    return key.split("/", 3)[3]
 
 
 def a_bucketful(now: datetime) -> list[str]:
-    """Faces of a steady camera, in bursts, with years between, and from a clock that is ahead."""
+    """Faces of a steady camera, in bursts, and with years between, to the first day there is."""
     draw = random.Random(1)
     steady = [now - timedelta(seconds=i / 5) for i in range(500)]
     burst = [now - timedelta(days=3, seconds=draw.random()) for _ in range(300)]
     rare = [now - timedelta(days=400 * i, hours=draw.random() * 20) for i in range(4)]
     twins = [now - timedelta(days=40)] * 5
-    ahead = [now + timedelta(days=2) - timedelta(minutes=i) for i in range(300)]
+    old = [FIRST, FIRST + timedelta(seconds=1)]
     return [
         key_of(camera, captured, seq)
-        for camera, times in ((BUSY, steady + burst), (SPARSE, rare + twins), (AHEAD, ahead))
+        for camera, times in ((BUSY, steady + burst), (SPARSE, rare + twins + old))
         for seq, captured in enumerate(sorted(times), start=1)
     ]
 
@@ -48,7 +71,7 @@ JUNK = [
 
 
 class Lab:
-    """A listing of an in-process S3 server, and how many requests it has made."""
+    """An in-process S3 server, what a gallery sees of it, and how many requests were made."""
 
     def __init__(self, endpoint: str) -> None:
         client = boto3.client(
@@ -60,9 +83,16 @@ class Lab:
         )
         client.create_bucket(Bucket="faces")
         client.meta.events.register("before-send.s3", self._count)
-        self.close = client.close
         self.requests = 0
-        self.listing = Listing(Bucket(client, "faces"), requests_at_a_time=2)
+        bucket = Bucket(client, "faces")
+        self.listing, self.cameras = Listing(bucket), Cameras(bucket)
+        self.recent = Recent(self.listing)
+        self._client = client
+
+    def close(self) -> None:
+        self.cameras.close()
+        self.recent.close()
+        self._client.close()
 
     def put(self, *keys: str) -> None:
         """Straight into the server's store: a PUT each would take longer than all the tests."""
@@ -73,6 +103,10 @@ class Lab:
         """The requests since it was asked last."""
         made, self.requests = self.requests, 0
         return made
+
+    def page(self, page: int = 1, **chosen: str) -> list[Look]:
+        """What a page shows."""
+        return self.recent.looks(choose(self.cameras, chosen, page).shown)
 
     def _count(self, **_: object) -> None:
         self.requests += 1
@@ -86,76 +120,263 @@ def lab() -> Iterator[Lab]:
     host, port = server.get_host_and_port()
     lab = Lab(f"http://{host}:{port}")
     yield lab
-    lab.listing.close()
     lab.close()
     server.stop()
 
 
+def keys(look: Look) -> list[str]:
+    return [face.key for face in look.faces]
+
+
 def test_every_face_once_newest_first_whatever_the_page(lab: Lab, now: datetime) -> None:
-    keys = a_bucketful(now)
-    lab.put(*keys, *JUNK)
-    cameras = lab.listing.cameras()
+    faces = a_bucketful(now)
+    future = [key_of(AHEAD, now + timedelta(days=2), seq) for seq in range(1, 300)]
+    lab.put(*faces, *future, *JUNK)
+    cameras = lab.cameras.of("nano")
     assert cameras == [AHEAD, BUSY, SPARSE]
 
     walked, before = [], None
-    while page := merge(lab.listing.latest(cameras, 240, before), 240):
-        walked += page
-        before = page[-1]
-    assert walked == sorted(keys, key=moment, reverse=True)
+    while True:
+        page, has_older = merge(lab.recent.looks(cameras, before))
+        walked += [face.key for face in page]
+        if not has_older:
+            break
+        before = page[-1].key
+    assert walked == sorted(faces, key=moment, reverse=True)
 
 
 def test_a_page_takes_few_requests_however_much_there_is(lab: Lab, now: datetime) -> None:
-    keys = a_bucketful(now)
-    lab.put(*keys, *JUNK)
+    faces = a_bucketful(now)
+    lab.put(*faces, *JUNK)
     lab.take()
 
-    lab.listing.latest([BUSY], 60)
+    assert len(lab.listing.newest(BUSY).faces) == FACES
     assert lab.take() == 1  # a running camera: its last moments are enough
 
-    before = sorted(key for key in keys if key.startswith(BUSY.prefix))[280]
-    (found,) = lab.listing.latest([BUSY], 60, before)
-    assert len(found) == 60
+    before = sorted(key for key in faces if key.startswith(BUSY.prefix))[280]
+    assert len(lab.listing.newest(BUSY, before).faces) == FACES
     assert lab.take() <= 12  # into the burst: 300 faces within a second
 
-    (found,) = lab.listing.latest([SPARSE], 9)
-    assert len(found) == 9
-    assert lab.take() <= 30  # nine faces over three years
-
-    lab.listing.latest([AHEAD], 60)
-    # The last moments do not help, as everything is later; how many it takes depends on the hour.
-    assert lab.take() <= 16
+    look = lab.listing.newest(SPARSE)
+    assert len(look.faces) == 11
+    assert look.is_whole
+    assert lab.take() <= REQUESTS  # over a thousand years
 
 
-def test_a_poll_is_one_request_a_camera_and_finds_each_face_once(lab: Lab, now: datetime) -> None:
-    lab.put(key_of(BUSY, now - timedelta(hours=1), 1), key_of(SPARSE, now, 1))
-    poller = Poller(lab.listing)
-    assert poller.poll().kind == "refresh"
+def test_one_look_is_bounded_and_the_next_goes_on(lab: Lab, now: datetime) -> None:
+    daily = [key_of(SPARSE, now - timedelta(days=day), 1000 - day) for day in range(50)]
+    lab.put(*daily)
+    lab.take()
+    look = lab.listing.newest(SPARSE)
+    assert lab.take() <= REQUESTS
+    assert not look.is_whole
+    walked = keys(look)
+    while not look.is_whole:
+        look = lab.listing.newest(SPARSE, walked[-1])
+        walked += keys(look)
+    assert walked == daily
+
+
+@pytest.mark.parametrize("count", [3, 300])
+@pytest.mark.parametrize("claims", [LAST, "now + 400 days"], ids=["the last day", "400 days ahead"])
+def test_a_clock_that_is_ahead_hides_nobody_and_is_told(
+    lab: Lab, now: datetime, claims: datetime | str, count: int
+) -> None:
+    claims = claims if isinstance(claims, datetime) else now + timedelta(days=400)
+    ahead = [key_of(AHEAD, claims - timedelta(microseconds=i), i + 1) for i in range(count)]
+    good = [key_of(BUSY, now - timedelta(minutes=i), i + 1) for i in range(3)]
+    lab.put(*ahead, *good)
+    looks = lab.page()
+    page, has_older = merge(looks)
+    assert [face.key for face in page] == good
+    assert not has_older
+    assert [look.off.camera for look in looks if look.off] == [AHEAD]
+
+    # Its camera's own page of them has all.
+    lab.take()
+    apart, after = [], None
+    while found := [face.key for face in lab.listing.apart(AHEAD, after)]:
+        apart += found
+        after = found[-1]
+    assert apart == sorted(ahead)
+    assert lab.take() <= 3 + count / FACES
+
+
+def test_a_camera_whose_clock_was_ahead_shows_what_came_since(lab: Lab, now: datetime) -> None:
+    lab.put(*(key_of(AHEAD, now + timedelta(days=400, seconds=i), i + 1) for i in range(300)))
+    right = key_of(AHEAD, now, 301)
+    lab.put(right)
+    look = lab.listing.newest(AHEAD)
+    assert keys(look) == [right]
+    assert look.off.ahead > timedelta(days=399)
+
+
+def test_one_that_is_busy_and_ahead_is_told_too(lab: Lab, now: datetime) -> None:
+    lab.put(*(key_of(AHEAD, now - timedelta(milliseconds=i), i + 1) for i in range(400)))
+    lab.put(key_of(AHEAD, LAST, 500))
+    look = lab.listing.newest(AHEAD)
+    assert len(look.faces) == FACES
+    assert look.off.name.captured == LAST
+
+
+@pytest.mark.parametrize("claims", [FIRST, datetime(2000, 1, 1, tzinfo=UTC)])
+def test_a_clock_that_is_behind_is_marked_and_listed_apart(
+    lab: Lab, now: datetime, claims: datetime
+) -> None:
+    behind = [key_of(AHEAD, claims + timedelta(seconds=i), i + 1) for i in range(3)]
+    good = [key_of(AHEAD, now - timedelta(minutes=i), 10 - i) for i in range(3)]
+    lab.put(*behind, *good)
+    look = lab.listing.newest(AHEAD)
+    assert keys(look) == [*good, *reversed(behind)]
+    assert [face.is_off for face in look.faces] == [False] * 3 + [True] * 3
+    assert look.off.key == behind[0]
+    assert [face.key for face in lab.listing.apart(AHEAD)] == behind
+
+
+def test_a_clock_within_its_tolerance_is_right(lab: Lab, now: datetime) -> None:
+    slightly = key_of(AHEAD, now + SKEW / 2, 1)
+    lab.put(slightly)
+    look = lab.listing.newest(AHEAD)
+    assert keys(look) == [slightly]
+    assert look.off is None
+
+
+@pytest.mark.parametrize("captured", [FIRST, LAST, datetime(2026, 3, 1, tzinfo=UTC)])
+def test_any_face_is_a_place_to_go_on_from(lab: Lab, now: datetime, captured: datetime) -> None:
+    good = key_of(BUSY, now - timedelta(hours=1), 1)
+    lab.put(good, key_of(BUSY, LAST, 2), key_of(BUSY, FIRST, 3))
+    expected = [good, key_of(BUSY, FIRST, 3)]
+    before = key_of(Camera("other", "one"), captured, 1)
+    assert keys(lab.listing.newest(BUSY, before)) == [
+        key for key in expected if moment(key) < moment(before)
+    ]
+
+
+def test_stamps_sort_as_times_do() -> None:
+    times = [FIRST - timedelta(seconds=20), FIRST, datetime(2026, 1, 1, tzinfo=UTC), LAST]
+    assert sorted(map(stamp, times)) == [stamp(time) for time in times]
+
+
+# -- what a page costs -------------------------------------------------------------------------
+
+
+def fleet(now: datetime, devices: int, cameras: int) -> list[str]:
+    return [
+        key_of(Camera(f"edge-{d}", f"cam-{c}"), now - timedelta(seconds=d + c), 1)
+        for d in range(devices)
+        for c in range(cameras)
+    ]
+
+
+ONE_LOOK = 8  # requests, roughly, for a camera that rests
+
+
+@pytest.mark.parametrize(("devices", "cameras"), [(300, 1), (SHOWN, 12), (2, 379)])
+def test_a_page_costs_no_more_for_cameras_that_it_does_not_show(
+    lab: Lab, now: datetime, devices: int, cameras: int
+) -> None:
+    lab.put(*fleet(now - timedelta(days=1), devices, cameras))
+    lab.take()
+    looks = lab.page()
+    assert len(looks) == SHOWN
+    assert lab.take() <= 1 + SHOWN + SHOWN * ONE_LOOK
+    assert {look.camera.device for look in looks} >= {"edge-0", "edge-1"}
+
+    assert len(lab.page(device="edge-1", camera="cam-0")) == 1
+    assert lab.take() <= 1 + ONE_LOOK
+    assert len(lab.page(device="edge-1")) == min(cameras, SHOWN)
+    assert lab.take() <= 1 + SHOWN * ONE_LOOK
+
+
+def test_every_camera_is_on_some_page(lab: Lab, now: datetime) -> None:
+    lab.put(*fleet(now, 60, 1), *fleet(now, 1, 60))
+    devices, cameras, page = [], [], 1
+    while part := choose(lab.cameras, {}, page).devices:
+        devices += [device.name for device in part]
+        page += 1
+    assert devices == sorted(f"edge-{d}" for d in range(60))
+    page = 1
+    while part := choose(lab.cameras, {"device": "edge-0"}, page).shown:
+        cameras += [camera.name for camera in part]
+        page += 1
+    assert cameras == sorted(f"cam-{c}" for c in range(60))
+
+
+def test_one_devices_cameras_take_no_place_of_anothers(lab: Lab, now: datetime) -> None:
+    lab.put(*fleet(now, 3, 1), *fleet(now, 1, 379))
+    shown = choose(lab.cameras, {}, 1).shown
+    assert [camera.device for camera in shown[:3]] == ["edge-0", "edge-1", "edge-2"]
+    assert len(shown) == SHOWN
+
+
+def test_those_heard_last_are_on_the_first_page_of_many(lab: Lab, now: datetime) -> None:
+    lab.put(*fleet(now, 100, 1))
+    heard = Camera("edge-99", "cam-0")
+    lab.cameras.hear(heard)
+    for number in range(1000):  # one device that makes cameras up
+        lab.cameras.hear(Camera("edge-98", f"made-up-{number}"))
+    nav = choose(lab.cameras, {}, 1)
+    assert heard in nav.shown
+    assert len({camera.device for camera in nav.shown}) > SHOWN / 2
+    assert not nav.is_whole
+    assert nav.pages == 5
+
+
+def test_a_page_again_costs_nothing_while_new_faces_are_heard_of(lab: Lab, now: datetime) -> None:
+    old = [key_of(BUSY, now - timedelta(days=1, seconds=i), 100 - i) for i in range(70)]
+    lab.put(*old)
+    lab.recent.connect(True)
+    assert merge(lab.page())[1]
     lab.take()
 
-    assert poller.poll() is None
-    assert lab.take() == 2
+    new, late = name_of(BUSY, now, 200), name_of(BUSY, now - timedelta(days=1, seconds=-1), 201)
+    future = name_of(BUSY, now + timedelta(days=3), 202)
+    for name in (new, late, future, new):
+        lab.put(str(name))
+        lab.recent.hear(Face(name, datetime.now(UTC)))
+    (look,) = lab.page()
+    assert keys(look) == [str(new), str(late), *old[: FACES - 2]]
+    assert look.off.name == future
+    assert lab.take() == 0
 
-    fresh = key_of(BUSY, now, 3)
-    lab.put(fresh)
-    assert poller.poll().keys == (fresh,)
-    late = key_of(BUSY, now - timedelta(seconds=2), 2)  # stored after a face taken later
-    lab.put(late)
-    assert poller.poll().keys == (late,)
-    assert poller.poll() is None
+    lab.recent.connect(False)
+    lab.page()
+    assert lab.take() > 0
 
 
-def test_a_poll_gets_through_a_flood(lab: Lab, now: datetime) -> None:
+def test_what_is_heard_during_a_look_is_in_it(lab: Lab, now: datetime) -> None:
+    old, new = name_of(BUSY, now - timedelta(days=1), 1), name_of(BUSY, now, 2)
+    lab.put(str(old))
+    lab.recent.connect(True)
+    found = lab.listing.newest(BUSY)
+
+    def look_slowly(camera: Camera) -> Look:
+        lab.recent.hear(Face(new, datetime.now(UTC)))  # stored after the bucket was asked
+        return found
+
+    lab.listing.newest = look_slowly
+    (look,) = lab.recent.looks([BUSY])
+    assert keys(look) == [str(new), str(old)]
+
+
+def test_many_at_once_are_one_question(lab: Lab, now: datetime) -> None:
     lab.put(key_of(BUSY, now, 1))
-    poller = Poller(lab.listing)
-    poller.poll()
-    flood = [key_of(BUSY, now + timedelta(milliseconds=i), i + 1) for i in range(1, 600)]
-    lab.put(*flood)
-    events = [poller.poll() for _ in range(6)]
-    assert [key for event in events if event for key in event.keys] == flood
+    with ThreadPoolExecutor(8) as pool:
+        pages = list(pool.map(lambda _: lab.recent.looks([BUSY]), range(50)))
+    assert {keys(look)[0] for (look,) in pages} == {key_of(BUSY, now, 1)}
+    assert lab.take() <= ONE_LOOK
 
 
-def test_a_poll_says_that_a_camera_has_come(lab: Lab, now: datetime) -> None:
-    poller = Poller(lab.listing)
-    assert poller.poll().kind == "refresh"
+def test_a_look_that_fails_is_not_kept(lab: Lab, now: datetime) -> None:
     lab.put(key_of(BUSY, now, 1))
-    assert "refresh" in [event.kind for event in (poller.poll() for _ in range(6)) if event]
+    newest = lab.listing.newest
+
+    def fails(camera: Camera) -> Look:
+        raise BucketError("no")
+
+    lab.listing.newest = fails
+    with pytest.raises(BucketError):
+        lab.recent.looks([BUSY])
+    lab.listing.newest = newest
+    (look,) = lab.recent.looks([BUSY])
+    assert keys(look) == [key_of(BUSY, now, 1)]

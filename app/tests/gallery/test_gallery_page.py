@@ -4,10 +4,11 @@ import json
 import signal
 import time
 import urllib.request
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from urllib.error import HTTPError
 
+from facefleet.services.gallery.cameras import SHOWN
 from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
@@ -160,6 +161,92 @@ def test_older_faces_come_by_scrolling(gallery, browser: Chrome, now: datetime) 
     assert_quiet(browser)
 
 
+def test_an_open_page_asks_the_bucket_for_nothing(gallery, browser: Chrome, now: datetime) -> None:
+    face = gallery.face("nano", "door", now)
+    go_live(browser, gallery.url)
+    see(browser, [face])
+    asked = gallery.lists()
+    shown = [face]
+    for second in range(1, 4):
+        shown.insert(0, gallery.face("nano", "door", now + timedelta(seconds=second)))
+        see(browser, shown)
+    browser.refresh()
+    see(browser, shown)
+    browser.get(f"{gallery.url}/?device=nano&camera=door")
+    see(browser, shown)
+    assert gallery.lists() - asked <= 1  # the device's cameras, once in a while
+    assert_quiet(browser)
+
+
+def test_a_clock_that_is_wrong_is_told_apart(gallery, browser: Chrome, now: datetime) -> None:
+    good = gallery.face("nano", "door", now)
+    go_live(browser, gallery.url)
+    ahead = [
+        gallery.face("orin", "lobby", captured)
+        for captured in (now + timedelta(days=400.5), datetime(9999, 12, 31, 23, 59, 59, 5, UTC))
+    ]
+    behind = gallery.face("nano", "yard", datetime(1000, 1, 1, tzinfo=UTC))
+    told = ["nano / yard", "orin / lobby"]
+
+    def cameras() -> list[str]:
+        links = browser.find_elements(By.CSS_SELECTOR, "#clocks li a")
+        return sorted(link.text for link in links)
+
+    await_true(lambda: cameras() == told, "the cameras are told of as their faces come")
+    see(browser, [good, behind])
+    browser.refresh()
+    see(browser, [good, behind])
+    assert cameras() == told
+    assert "late" in text(browser, ".tile .off")
+    assert "ahead" in text(browser, "#clocks li[data-camera='orin/lobby'] .off")
+    await_true(lambda: text(browser, "#live") == "live", "the page is live")
+
+    one(browser, "#clocks li[data-camera='orin/lobby'] a").click()
+    see(browser, ahead)
+    assert "Clock 400 d ahead" in text(browser, "main")
+    assert "in 400 d" in text(browser, ".tile time")
+    one(browser, ".tile").click()
+    await_true(lambda: "Clock 400 d ahead" in text(browser, "#face"), "its page says so, too")
+    browser.get(f"{gallery.url}/clock?device=nano&camera=yard")
+    see(browser, [behind])
+    assert_quiet(browser)
+
+
+def test_a_page_that_hears_nothing_says_so_and_catches_up(
+    gallery, browser: Chrome, now: datetime
+) -> None:
+    face = gallery.face("nano", "door", now)
+    go_live(browser, gallery.url)
+    gallery.broker.stop()
+    try:
+        await_true(lambda: text(browser, "#live") == "not live", "it is told")
+        assert "New faces do not appear by themselves" in text(browser, "#deaf > span")
+        missed = gallery.face("nano", "door", now + timedelta(seconds=1), told=False)
+        assert hrefs(browser) == [face]
+        one(browser, "#deaf .reload").click()
+        see(browser, [missed, face])
+        assert ready(gallery.url)
+        again = gallery.face("nano", "door", now + timedelta(seconds=2), told=False)
+        await_true(lambda: text(browser, "#live") == "not live", "it is told to a new page, too")
+    finally:
+        gallery.broker.start()
+    await_true(lambda: text(browser, "#live") == "live", "it hears again")
+    see(browser, [again, missed, face])
+    assert not one(browser, "#deaf").is_displayed()
+
+
+def test_many_devices_are_shown_by_the_page(gallery, browser: Chrome, now: datetime) -> None:
+    keys = [gallery.face(f"edge-{n:02}", "door", now - timedelta(minutes=n)) for n in range(30)]
+    browser.get(gallery.url)
+    see(browser, keys[-SHOWN:])  # those heard last
+    assert "newest faces of 24 cameras" in text(browser, "main")
+    one(browser, "nav [rel=next]").click()
+    see(browser, keys[SHOWN:])
+    assert text(browser, ".pages") == "←\n2 of 2"
+    one(browser, "nav [href='/?device=edge-29']").click()
+    see(browser, keys[29:])
+
+
 def test_hostile_names_and_exif_stay_text(gallery, browser: Chrome, now: datetime) -> None:
     tail = f"{now:%Y/%m/%d/%H%M%S.%f}-0a1b2c3d-1-00000001.jpg"
     for key in (f"faces/{SPOILT}/door/{tail}", f"faces/nano/{SPOILT}/{tail}", f"faces/{SPOILT}"):
@@ -204,11 +291,14 @@ def test_an_s3_that_hangs_is_told_and_gets_over(
     go_live(browser, gallery.url)
     moto.process.signal(signal.SIGSTOP)
     try:
-        await_true(lambda: "cannot be reached" in text(browser, "#fault"), "the banner is shown")
+        assert status(f"{gallery.url}/image/{face}") == 503
+        await_true(
+            lambda: "cannot be reached" in text(browser, "#fault > span"), "the banner is shown"
+        )
         assert not ready(gallery.url)
     finally:
         moto.process.signal(signal.SIGCONT)
-    await_true(lambda: text(browser, "#fault") == "", "the banner is gone")
+    await_true(lambda: text(browser, "#fault > span") == "", "the banner is gone")
     await_true(lambda: ready(gallery.url), "the gallery is ready")
     new = gallery.face("nano", "door", now + timedelta(seconds=1))
     see(browser, [new, face])
@@ -221,10 +311,11 @@ def test_a_missing_bucket_is_told(moto: SimpleNamespace, rig, browser: Chrome) -
     await_true(lambda: _up(url), "it answers")
     assert status(f"{url}/readyz") == 503
     browser.get(url)
-    assert "There is no bucket not-there: create it" in text(browser, "#fault")
+    assert "There is no bucket not-there: create it" in text(browser, "#fault > span")
     moto.client.create_bucket(Bucket="not-there")
-    await_true(lambda: text(browser, "#live") == "live", "the page recovers by itself")
-    assert text(browser, "#fault") == ""
+    await_true(lambda: text(browser, "#fault > span") == "", "the page recovers by itself")
+    assert "FACEFLEET_BROKER" in text(browser, "#deaf > span")
+    assert text(browser, "#live") == "not live"
 
 
 def _up(url: str) -> bool:
@@ -237,7 +328,7 @@ def _up(url: str) -> bool:
 def test_it_leaves_in_time_while_somebody_watches(moto: SimpleNamespace, rig) -> None:
     process, url = rig.service("gallery", bucket=BUCKET, AWS_ENDPOINT_URL=moto.endpoint)
     with urllib.request.urlopen(f"{url}/events", timeout=10) as stream:
-        assert stream.readline() == b"event: refresh\n"
+        assert stream.readline() == b"event: deaf\n"
         began = time.monotonic()
         assert process.stop(seconds=5) == 0
         assert time.monotonic() - began < 5

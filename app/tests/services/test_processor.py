@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 import pytest
 from facefleet.names import FaceName, content_tag
+from facefleet.news import decode
 from facefleet.services.processor import FUTILE, OVERHEAD, Yield
 
 from lab import picture
@@ -82,6 +83,23 @@ def test_a_face_is_stored_and_confirmed(running: Running, camera: str) -> None:
     found = s3(running.endpoint).get_object(Bucket=BUCKET, Key=key)
     assert found["Body"].read() == data
     assert found["ContentType"] == "image/jpeg"
+
+
+def test_who_shows_faces_is_told_what_was_stored(running: Running) -> None:
+    data, other = jpeg(1), jpeg(2)
+    key = topic(1, data, "told")
+    with Listener(running.port, "stored/#", "receipts/edge-1/told") as listener:
+        listener.say(topic(2, other, "told"), data)  # not the one that its tag names
+        for times in (1, 2):  # what was lost on its way comes again with the face
+            listener.say(key, data)
+            await_true(
+                lambda times=times: len(listener.on("stored/edge-1/told")) == times, "it is told"
+            )
+        assert all(
+            decode("stored/edge-1/told", payload) == [FaceName.of_topic(key)]
+            for payload in listener.on("stored/edge-1/told")
+        )
+        assert listener.stored("edge-1", "told") == [1, 1]
 
 
 def test_a_face_sent_five_times_at_once_is_put_once(rig: Rig) -> None:

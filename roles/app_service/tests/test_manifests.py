@@ -42,7 +42,7 @@ def manifests(tmp_path_factory):
         "facefleet_pki_password": "quite secret too",
         "__facefleet_pki_folder": str(folder / "pki"),
     }
-    for service in ("broker", "processor", "forwarder"):
+    for service in ("broker", "processor", "gallery", "forwarder"):
         (folder / "pki" / service).mkdir(parents=True)
     done = subprocess.run(
         [
@@ -249,9 +249,12 @@ def test_every_flow_is_named(manifests):
     broker = {("broker", 1883), dns}  # a Service is found by its name
     asked = {*broker, ("forwarder", 8080)}
     assert found == {
-        ("cloud-1", "broker"): ({("anywhere", 8883), ("processor", 8883)}, set()),
+        ("cloud-1", "broker"): (
+            {("anywhere", 8883), ("processor", 8883), ("gallery", 8883)},
+            set(),
+        ),
         ("cloud-1", "processor"): (set(), {("broker", 8883), *s3}),
-        ("cloud-1", "gallery"): (set(), s3),
+        ("cloud-1", "gallery"): (set(), {("broker", 8883), *s3}),
         ("jetson-2", "broker"): ({("forwarder", 1883), ("logger", 1883), *detectors}, set()),
         ("jetson-2", "forwarder"): (
             {("detector-yard", 8080), ("detector-gate", 8080)},
@@ -374,6 +377,7 @@ def test_a_key_is_seen_by_its_own_service_alone(manifests):
     assert {who: path.rpartition("/")[2] for who, path in seen.items()} == {
         ("cloud-1", "broker"): "broker",
         ("cloud-1", "processor"): "processor",
+        ("cloud-1", "gallery"): "gallery",
         ("jetson-1", "forwarder"): "forwarder",
         ("jetson-2", "forwarder"): "forwarder",
         ("jetson-3", "forwarder"): "forwarder",

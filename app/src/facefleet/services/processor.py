@@ -16,7 +16,7 @@ from urllib.parse import quote
 
 from prometheus_client import Counter, Gauge
 
-from facefleet import telemetry
+from facefleet import news, telemetry
 from facefleet.mqtt import Connection
 from facefleet.names import (
     ECHO,
@@ -96,6 +96,7 @@ class _Processor:
         self._hears = False  # faces through this connection
         self._done: OrderedDict[str, FaceName] = OrderedDict()  # by topic, the latest last
         self._receipts: dict[tuple[str, str, str], Receipt] = {}  # by device, camera and epoch
+        self._news: dict[tuple[str, str], list[FaceName]] = {}  # by device and camera
         self._flushing = False
         self._draining = False
 
@@ -183,7 +184,7 @@ class _Processor:
             REPEATED.inc()
             self._done.move_to_end(topic)
             self._yield.stored()
-            self._receipt(name).stored.append((name.seq, name.tag))
+            self._confirm(name)
         elif not self._memory.take(_device(topic), _cost(topic, payload)):
             DROPPED.inc()
         else:
@@ -241,7 +242,11 @@ class _Processor:
             self._done[job.topic] = name
             if len(self._done) > REMEMBERED:
                 self._done.popitem(last=False)
-            receipt.stored.append((name.seq, name.tag))
+            self._confirm(name)
+
+    def _confirm(self, name: FaceName) -> None:
+        self._receipt(name).stored.append((name.seq, name.tag))
+        self._news.setdefault((name.device, name.camera), []).append(name)
 
     def _receipt(self, name: FaceName) -> Receipt:
         """The receipt that is being filled for the face's outbox."""
@@ -259,6 +264,8 @@ class _Processor:
         device, camera, _ = origin
         receipt = self._receipts.pop(origin)
         self._connection.publish(receipts_topic(device, camera), receipt.encode(), self._qos)
+        if stored := self._news.pop((device, camera), None):
+            self._connection.publish(news.stored_topic(device, camera), news.encode(stored))
 
 
 class Yield:

@@ -1,5 +1,7 @@
 """The gallery: the page a person opens to see the faces in the bucket."""
 
+import asyncio
+import contextlib
 import socket
 import warnings
 
@@ -9,10 +11,12 @@ from facefleet import telemetry
 from facefleet.errors import FacefleetError
 from facefleet.services.gallery import bucket
 from facefleet.services.gallery.app import build
+from facefleet.services.gallery.cameras import Cameras
 from facefleet.services.gallery.guard import Guard
 from facefleet.services.gallery.listing import Listing
 from facefleet.services.gallery.live import Live
 from facefleet.services.gallery.login import Login
+from facefleet.services.gallery.recent import Recent
 from facefleet.settings import GallerySettings, host_and_port
 
 _HEADERS = [
@@ -33,14 +37,20 @@ def run(settings: GallerySettings) -> None:
     """Serve the page until SIGTERM. Raises FacefleetError where the port is taken."""
     warnings.filterwarnings("ignore", module="PIL")  # each tells of a broken EXIF, and is kept
     listener = _listen(settings.http)
-    faces = bucket.Bucket(bucket.connect(), settings.bucket)
-    listing = Listing(faces)
     health = telemetry.Health("bucket")
-    live = Live(listing, health)
-    pages = build(faces, listing, live, health)
+
+    def on_answer(problem: str | None) -> None:
+        health.set("bucket", problem)
+        live.answered(problem)
+
+    faces = bucket.Bucket(bucket.connect(), settings.bucket, on_answer)
+    listing = Listing(faces)
+    cameras, recent = Cameras(faces), Recent(listing)
+    live = Live(settings, cameras, recent)
+    pages = build(faces, listing, cameras, recent, live, health)
     if settings.password:
         pages = Login(pages, settings.password.get_secret_value())
-    pages = Guard(pages, (settings.http.rpartition(":")[0], *(settings.hosts or ())))
+    pages = Guard(pages, (host_and_port(settings.http)[0], *(settings.hosts or ())))
     server = _Server(
         uvicorn.Config(
             pages,
@@ -54,22 +64,34 @@ def run(settings: GallerySettings) -> None:
             timeout_graceful_shutdown=4,
         ),
         live,
+        faces,
     )
     telemetry.on_terminate(server.stop)
     telemetry.log.info("serving", http=settings.http, bucket=settings.bucket)
     server.run([listener])
-    listing.close()
+    cameras.close()
+    recent.close()
 
 
 class _Server(uvicorn.Server):
-    """Ends the streams of those who watch before it waits for their connections to close."""
+    """Listens for new faces, and ends the streams of those who watch before it ends itself."""
 
-    def __init__(self, config: uvicorn.Config, live: Live) -> None:
+    def __init__(self, config: uvicorn.Config, live: Live, faces: bucket.Bucket) -> None:
         super().__init__(config)
-        self._live = live
+        self._live, self._faces = live, faces
 
     def stop(self) -> None:
         self.should_exit = True
+
+    async def serve(self, sockets: list[socket.socket] | None = None) -> None:
+        listening = asyncio.create_task(self._live.run(self._faces))
+        listening.add_done_callback(lambda _: self.stop())  # only a defect ends it before
+        try:
+            await super().serve(sockets)
+        finally:
+            listening.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await listening
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._live.close()

@@ -1,9 +1,10 @@
 """The gallery's pages: each is whole HTML that works alone; scripts take the parts they need."""
 
 import asyncio
+import contextlib
 import json
+import time
 from collections.abc import AsyncIterator
-from itertools import groupby
 from pathlib import Path
 from urllib.parse import urlencode
 
@@ -16,16 +17,28 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from facefleet import telemetry
-from facefleet.names import FaceName
-from facefleet.services.gallery.bucket import Bucket, BucketError
-from facefleet.services.gallery.listing import Listing, face_of, merge, moment
-from facefleet.services.gallery.live import Live
+from facefleet.names import FaceName, is_label
+from facefleet.services.gallery.bucket import Bucket, BucketError, Object
+from facefleet.services.gallery.cameras import Cameras
+from facefleet.services.gallery.listing import (
+    FACES,
+    Camera,
+    Face,
+    Listing,
+    face_of,
+    is_future,
+    merge,
+)
+from facefleet.services.gallery.live import Event, Live
+from facefleet.services.gallery.nav import Nav, choose
+from facefleet.services.gallery.recent import Recent
 from facefleet.vision.errors import VisionError
 from facefleet.vision.faces import read_face
 
 _HERE = Path(__file__).parent
-_FACES_A_PAGE = 60
 _PING = 15  # seconds: a stream that is silent for longer is cut by some proxies
+_CHECKED = 60.0  # seconds that an answer of the bucket is good for, to who asks for readiness
+_CHECKED_BAD = 5.0
 
 _pages = Environment(
     loader=FileSystemLoader(_HERE / "templates"),
@@ -34,54 +47,97 @@ _pages = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-_pages.filters["moment"] = moment
-_pages.globals["link"] = lambda **wanted: "/" + ("?" + urlencode(wanted) if wanted else "")
 
 
-def build(bucket: Bucket, listing: Listing, live: Live, health: telemetry.Health) -> Starlette:
+def _link(path: str = "/", **wanted: object) -> str:
+    return path + ("?" + urlencode(wanted) if wanted else "")
+
+
+def _off_by(face: Face) -> str:
+    """How far the time that a face claims is from its storing, as a person says it."""
+    apart = abs(face.ahead)
+    if apart.days:
+        return f"{apart.days:,} d"
+    return f"{apart.seconds // 3600} h" if apart.seconds >= 3600 else f"{apart.seconds // 60} min"
+
+
+_pages.globals["link"] = _link
+_pages.filters["off_by"] = _off_by
+
+
+def build(
+    bucket: Bucket,
+    listing: Listing,
+    cameras: Cameras,
+    recent: Recent,
+    live: Live,
+    health: telemetry.Health,
+) -> Starlette:
     """The application: the gallery's pages, and /healthz, /readyz and /metrics."""
+    checking = asyncio.Lock()
 
     def gallery(request: Request) -> Response:
         chosen = _chosen(request)
+        page = _page_number(request)
         before = request.query_params.get("before")
         if before is not None and face_of(before) is None:
             raise HTTPException(404)
-        fault, cameras, latest = None, [], []
+        mark = live.mark  # before the faces are looked for: what comes meanwhile is told again
+        fault, nav, looks = None, Nav([], []), []
         try:
-            cameras = listing.cameras()
-            shown = [camera for camera in cameras if _matches(chosen, *camera)]
-            latest = listing.latest(shown, _FACES_A_PAGE, before)
-            others = [camera for camera in cameras if camera not in set(shown)]
-            heads = listing.latest(others, 1) if before is None else []
+            nav = choose(cameras, chosen, page)
+            looks = recent.looks(nav.shown, before)
         except BucketError as error:
-            fault, shown, others, heads = str(error), [], [], []
-        keys = merge(latest, _FACES_A_PAGE)
-        newest = zip([*shown, *others], [*latest, *heads], strict=False)
-        counts = {camera: face_of(found[0]).seq for camera, found in newest if found}
+            fault = str(error)
+        faces, has_older = merge(looks)
         return _page(
             "gallery.html",
             503 if fault else 200,
             bucket=bucket.name,
             chosen=chosen,
             before=before,
-            devices=[(name, list(of)) for name, of in groupby(cameras, lambda c: c.device)],
-            counts=counts if before is None else {},
-            faces=[face_of(key) for key in keys],
-            older=keys[-1] if len(keys) == _FACES_A_PAGE else None,
+            nav=nav,
+            mark=mark,
+            counts={look.camera: look.faces[0].name.seq for look in looks if look.faces},
+            faces=faces,
+            older=faces[-1].key if faces and has_older and nav.is_whole else None,
+            clocks=[] if before else [face for look in looks if (face := look.off)],
             fault=fault,
         )
 
+    def clock(request: Request) -> Response:
+        """The faces of one camera whose time cannot be right."""
+        chosen = _chosen(request)
+        after = request.query_params.get("after")
+        if len(chosen) < 2 or (after is not None and face_of(after) is None):
+            raise HTTPException(404)
+        faces = list(listing.apart(Camera(chosen["device"], chosen["camera"]), after))
+        return _page(
+            "clock.html",
+            bucket=bucket.name,
+            chosen=chosen,
+            after=after,
+            faces=faces,
+            later=faces[-1].key if len(faces) >= FACES else None,
+        )
+
     def face(request: Request) -> Response:
-        name, jpeg = _name(request), _read(request)
+        name, found = _name(request), _read(request)
         try:
-            info = read_face(jpeg)
+            info = read_face(found.content)
         except VisionError:
             info = None
-        return _page("face.html", bucket=bucket.name, face=name, info=info, size=len(jpeg))
+        return _page(
+            "face.html",
+            bucket=bucket.name,
+            face=Face(name, found.stored),
+            info=info,
+            size=len(found.content),
+        )
 
     def image(request: Request) -> Response:
         return Response(
-            _read(request),
+            _read(request).content,
             media_type="image/jpeg",
             headers={
                 # An erased face is soon gone from browsers; one without the cookie shows nothing.
@@ -96,33 +152,38 @@ def build(bucket: Bucket, listing: Listing, live: Live, health: telemetry.Health
             raise HTTPException(404)
         return name
 
-    def _read(request: Request) -> bytes:
-        content = bucket.read(str(_name(request)))
-        if content is None:
+    def _read(request: Request) -> Object:
+        name = _name(request)
+        found = bucket.read(str(name))
+        if found is None:
+            recent.forget(Camera(name.device, name.camera))  # it was erased, or has expired
             raise HTTPException(404)
-        return content
+        return found
 
     async def events(request: Request) -> Response:
         headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
         if request.method == "HEAD":
             return Response(media_type="text/event-stream", headers=headers)
-        stream = _stream(live, _chosen(request))
+        # A browser that was cut off says itself what it was told last.
+        mark = request.headers.get("last-event-id") or request.query_params.get("mark", "")
+        stream = _stream(live, _chosen(request), mark)
         return StreamingResponse(stream, media_type="text/event-stream", headers=headers)
 
     async def operations(request: Request) -> Response:
         health.beat()
-        if request.url.path == "/readyz" and not live.watchers:
+        if request.url.path == "/readyz":
             await _check()
         status, kind, body = telemetry.answer(request.url.path, health)
         return Response(body, status, {"Content-Type": kind})
 
     async def _check() -> None:
-        try:
-            await asyncio.to_thread(bucket.check)
-        except BucketError as error:
-            health.set("bucket", str(error))
-        else:
-            health.set("bucket", None)
+        """Ask the bucket, unless it has just answered: who asks for readiness, asks often."""
+        async with checking:
+            good_for = _CHECKED_BAD if "bucket" in health.unmet else _CHECKED
+            if bucket.asked and time.monotonic() - bucket.asked < good_for:
+                return
+            with contextlib.suppress(BucketError):  # health has been told
+                await asyncio.to_thread(bucket.check)
 
     def failed(_request: Request, error: Exception) -> Response:
         sentences = {404: "There is no such face or camera here."}
@@ -132,6 +193,7 @@ def build(bucket: Bucket, listing: Listing, live: Live, health: telemetry.Health
     return Starlette(
         routes=[
             Route("/", gallery),
+            Route("/clock", clock),
             Route("/face/{key:path}", face),
             Route("/image/{key:path}", image),
             Route("/events", events),
@@ -150,30 +212,40 @@ def _page(template: str, status: int = 200, **context: object) -> Response:
 def _chosen(request: Request) -> dict[str, str]:
     """The filter: a device, or a device's camera, or everything."""
     wanted = {name: request.query_params.get(name) for name in ("device", "camera")}
-    return {name: label for name, label in wanted.items() if label}
+    chosen = {name: label for name, label in wanted.items() if label}
+    if not all(map(is_label, chosen.values())) or chosen.keys() == {"camera"}:
+        raise HTTPException(404)
+    return chosen
 
 
-def _matches(chosen: dict[str, str], device: str, camera: str) -> bool:
-    return chosen.get("device", device) == device and chosen.get("camera", camera) == camera
+def _page_number(request: Request) -> int:
+    text = request.query_params.get("page", "1")
+    if not (text.isascii() and text.isdecimal() and 0 < len(text) < 6):
+        raise HTTPException(404)
+    return int(text)
 
 
-async def _stream(live: Live, chosen: dict[str, str]) -> AsyncIterator[str]:
+def _matches(chosen: dict[str, str], camera: Camera) -> bool:
+    device, name = camera
+    return chosen.get("device", device) == device and chosen.get("camera", name) == name
+
+
+async def _stream(live: Live, chosen: dict[str, str], mark: str) -> AsyncIterator[str]:
     """What `live` says to one watcher, as Server-Sent Events."""
-    async for event in live.watch(_PING):
-        if event is None:
-            yield ": still here\n\n"
-        elif event.kind == "fault":
-            yield _sse("fault", event.sentence)
-        elif event.kind == "refresh":
-            yield _sse("refresh", None)
-        else:
-            faces = [face_of(key) for key in event.keys]
-            faces = [face for face in faces if _matches(chosen, face.device, face.camera)]
-            if len(faces) > _FACES_A_PAGE:
-                yield _sse("refresh", None)
-            elif faces:
-                yield _sse("faces", _pages.get_template("tiles.html").render(faces=faces))
+    async for event in live.watch(_PING, mark):
+        yield ": still here\n\n" if event is None else _sse(event, chosen)
 
 
-def _sse(kind: str, data: str | None) -> str:
-    return f"event: {kind}\ndata: {json.dumps(data)}\n\n"
+def _sse(event: Event, chosen: dict[str, str]) -> str:
+    data: object = event.sentence
+    if event.kind == "faces":
+        faces = [face for face in event.faces if _matches(chosen, face.camera)]
+        past = [face for face in faces if not is_future(face)]
+        off = {face.camera: face for face in faces if face.is_off or is_future(face)}
+        data = {
+            "tiles": _pages.get_template("tiles.html").render(faces=past),
+            "clocks": _pages.get_template("clocks.html").render(clocks=off.values()),
+            "more": event.more,
+        }
+    name = f"id: {event.mark}\n" if event.mark else ""
+    return f"{name}event: {event.kind}\ndata: {json.dumps(data)}\n\n"

@@ -1,11 +1,14 @@
 """The bucket as the gallery sees it: read only, and every failure told as a sentence."""
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from datetime import datetime
+from typing import Any, NamedTuple
 
 from botocore.exceptions import BotoCoreError, ClientError
+from prometheus_client import Counter
 
 from facefleet.aws import s3_client
 from facefleet.errors import FacefleetError
@@ -14,50 +17,83 @@ PAGE = 250
 """Keys in one answer: a few screens of faces. An answer takes as long as it has keys."""
 LARGEST = 16 << 20
 """Bytes of an object that are read into memory: no face comes near it."""
+LISTS = Counter("facefleet_gallery_lists", "LIST requests to the bucket: they are what S3 charges")
 
 
 def connect() -> Any:
     """An S3 client that never keeps a page, or the end of the gallery, waiting for long."""
-    return s3_client(read_timeout=4, attempts=1)
+    client = s3_client(read_timeout=4, attempts=1)
+    client.meta.events.register("before-send.s3.ListObjectsV2", lambda **_: LISTS.inc())
+    return client
 
 
 class BucketError(FacefleetError):
     """The bucket cannot be listed or read."""
 
 
+class Entry(NamedTuple):
+    """A key, and when S3 got its object, by S3's clock."""
+
+    key: str
+    stored: datetime
+
+
+class Object(NamedTuple):
+    content: bytes
+    stored: datetime
+
+
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Keys in ascending order, and whether more follow."""
+    """Entries in ascending order, and whether more follow."""
 
-    keys: list[str]
+    entries: list[Entry]
     truncated: bool
 
 
 class Bucket:
-    """A bucket by its name. Every method makes requests and may raise BucketError."""
+    """A bucket by its name. Every method makes requests and may raise BucketError.
 
-    def __init__(self, client: Any, name: str) -> None:
+    `on_answer(problem)` is called after each request, in its thread: a sentence, or None.
+    """
+
+    def __init__(
+        self, client: Any, name: str, on_answer: Callable[[str | None], None] = lambda _: None
+    ) -> None:
         self.name = name
+        self.asked = 0.0  # monotonic: when the last request was answered, or given up
         self._client = client
+        self._on_answer = on_answer
 
     def page(self, prefix: str, after: str = "", limit: int = PAGE) -> Page:
-        """The first keys under `prefix` that sort after `after`: one request."""
+        """The first entries under `prefix` that sort after `after`: one request."""
         with self._told():
             answer = self._client.list_objects_v2(
                 Bucket=self.name, Prefix=prefix, StartAfter=after, MaxKeys=limit
             )
-        return Page([item["Key"] for item in answer.get("Contents", ())], answer["IsTruncated"])
+        found = answer.get("Contents", ())
+        return Page(
+            [Entry(item["Key"], item["LastModified"]) for item in found], answer["IsTruncated"]
+        )
 
-    def folders(self, prefix: str) -> list[str]:
-        """What lies directly under `prefix`, as prefixes that end in a slash, ascending."""
+    def folders(self, prefix: str, most: int) -> list[str]:
+        """What lies directly under `prefix`, as prefixes that end in a slash, ascending.
+
+        At most `most` of them: a request a thousand.
+        """
         pages = self._client.get_paginator("list_objects_v2").paginate(
             Bucket=self.name, Prefix=prefix, Delimiter="/"
         )
+        found: list[str] = []
         with self._told():
-            return [item["Prefix"] for page in pages for item in page.get("CommonPrefixes", ())]
+            for page in pages:
+                found += (item["Prefix"] for item in page.get("CommonPrefixes", ()))
+                if len(found) >= most:
+                    break
+        return found[:most]
 
-    def read(self, key: str) -> bytes | None:
-        """An object's content, or None where there is no such object."""
+    def read(self, key: str) -> Object | None:
+        """An object, or None where there is no such object."""
         with self._told():
             try:
                 found = self._client.get_object(Bucket=self.name, Key=key)
@@ -70,11 +106,11 @@ class Bucket:
                 return None
             with found["Body"] as body:
                 if found["ContentLength"] <= LARGEST:
-                    return body.read()
+                    return Object(body.read(), found["LastModified"])
         raise BucketError(f"The object {key} has {found['ContentLength']} bytes: it is no face.")
 
     def _lists(self, key: str) -> bool:
-        return key in self.page(key, limit=1).keys
+        return any(entry.key == key for entry in self.page(key, limit=1).entries)
 
     def check(self) -> None:
         """Raise BucketError where the faces cannot be listed."""
@@ -85,12 +121,19 @@ class Bucket:
         try:
             yield
         except ClientError as error:
-            raise BucketError(self._sentence(error.response["Error"].get("Code", ""))) from error
+            raise self._failed(self._sentence(error.response["Error"].get("Code", ""))) from error
         except BotoCoreError as error:
-            raise BucketError(
+            raise self._failed(
                 f"The bucket {self.name} cannot be reached: {error} "
                 "Check the network, AWS_ENDPOINT_URL and the credentials."
             ) from error
+        self.asked = time.monotonic()
+        self._on_answer(None)
+
+    def _failed(self, sentence: str) -> BucketError:
+        self.asked = time.monotonic()
+        self._on_answer(sentence)
+        return BucketError(sentence)
 
     def _sentence(self, code: str) -> str:
         match code:

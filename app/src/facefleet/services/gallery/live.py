@@ -1,99 +1,103 @@
-"""New faces as they come: one poller of the bucket for everybody who watches."""
+"""New faces as they are stored: heard from the processors, told to everybody who watches.
+
+Nobody asks the bucket meanwhile: an open page costs no request.
+"""
 
 import asyncio
+import os
+import secrets
+import socket
+from collections import deque
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import UTC, datetime
 from typing import Literal, NamedTuple
 
-from facefleet.services.gallery.bucket import BucketError
-from facefleet.services.gallery.listing import Camera, Listing, face_of, stamp
-from facefleet.telemetry import Health
+from facefleet.mqtt import Connection
+from facefleet.news import STORED, decode
+from facefleet.services.gallery.bucket import Bucket, BucketError
+from facefleet.services.gallery.cameras import Cameras
+from facefleet.services.gallery.listing import Face
+from facefleet.services.gallery.recent import Recent
+from facefleet.settings import GallerySettings
+from facefleet.telemetry import log
 
-_PERIOD = 1.0  # seconds between polls
-_POLLS_A_DISCOVERY = 5
-_OVERLAP = timedelta(seconds=10)
-_EVENTS_HELD = 64
+BATCH = 0.5  # seconds that a face waits for company
+MOST_FACES = 120  # of a batch that are told; a page could not show more
+REMEMBERED = 64  # batches that a page which was cut off can catch up with
+FIRST_PAUSE, LAST_PAUSE = 2.0, 60.0  # seconds between looks at a bucket that fails
+NO_BROKER = "this gallery has no broker: set FACEFLEET_BROKER"
 
 
 class Event(NamedTuple):
-    """`faces`: keys, oldest first. `fault`: a sentence. `refresh`: look at the page again."""
+    """What a watcher is told.
 
-    kind: Literal["faces", "fault", "refresh"]
-    keys: tuple[str, ...] = ()
+    `live`: new faces will be told. `deaf`, `fault`: they will not, or the bucket fails; a sentence.
+    `faces`: some that were stored, and whether there were more. `refresh`: look at the page again.
+    """
+
+    kind: Literal["live", "deaf", "fault", "faces", "refresh"]
     sentence: str = ""
-
-
-class Poller:
-    """Finds what is new since it was asked last: one request a camera."""
-
-    def __init__(self, listing: Listing) -> None:
-        self._listing = listing
-        self._polls = 0
-        self._marks: dict[Camera, str] = {}
-        self._seen: dict[Camera, set[str]] = {}
-
-    def poll(self) -> Event | None:
-        """The new faces, or None. The first time, and when cameras have come, `refresh`.
-
-        Raises BucketError; the next poll then finds what this one missed.
-        """
-        found = False
-        if self._polls % _POLLS_A_DISCOVERY == 0:
-            found = self._discover()
-        self._polls += 1
-
-        new: list[str] = []
-        pages = self._listing.after(list(self._marks.values()))
-        for camera, (keys, truncated) in zip(list(self._marks), pages, strict=True):
-            new += [key for key in keys if key not in self._seen[camera]]
-            if keys:
-                self._advance(camera, keys, truncated)
-        if found:
-            return Event("refresh")
-        return Event("faces", tuple(new)) if new else None
-
-    def _discover(self) -> bool:
-        known = self._marks.keys()
-        cameras = [camera for camera in self._listing.cameras() if camera not in known]
-        newest = self._listing.latest(cameras, 1)
-        for camera, keys in zip(cameras, newest, strict=True):
-            self._marks[camera] = camera.prefix
-            self._seen[camera] = set()
-            if keys:
-                self._advance(camera, keys, truncated=False)
-        return bool(cameras) or self._polls == 0
-
-    def _advance(self, camera: Camera, keys: list[str], truncated: bool) -> None:
-        """Begin next time a little before the newest: faces may be stored out of order."""
-        mark = keys[-1]
-        if not truncated:
-            mark = camera.prefix + stamp(face_of(mark).captured - _OVERLAP)
-        mark = self._marks[camera] = max(mark, self._marks[camera])
-        self._seen[camera] = {key for key in self._seen[camera].union(keys) if key > mark}
+    faces: tuple[Face, ...] = ()
+    more: bool = False
+    mark: str = ""
+    """Where in the story it is: who says it is told what came after."""
 
 
 class Live:
-    """Tells watchers of new faces and of faults; polls only while somebody watches."""
+    """What is heard of the broker and known of the bucket, for the pages that watch.
 
-    def __init__(self, listing: Listing, health: Health) -> None:
-        self._listing = listing
-        self._health = health
+    On the running loop, but for `answered`.
+    """
+
+    def __init__(self, settings: GallerySettings, cameras: Cameras, recent: Recent) -> None:
+        self._cameras, self._recent = cameras, recent
         self._watchers: set[asyncio.Queue[Event | None]] = set()
-        self._polling: asyncio.Task[None] | None = None
-        self._state: Event | None = None  # the last fault or refresh: how things stand
+        self._story = secrets.token_hex(4)  # of this process
+        self._told: deque[Event] = deque(maxlen=REMEMBERED)
+        self._number = 0
+        self._batch: list[Face] = []
+        self._more = False
+        self._deaf: str | None = "the broker has not answered yet" if settings.broker else NO_BROKER
+        self._fault: str | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._mending: asyncio.Task[None] | None = None
+        self._bucket: Bucket | None = None
+        self._connection: Connection | None = None
+        if settings.broker:
+            self._connection = Connection(
+                settings.broker,
+                f"gallery-{socket.gethostname()}-{os.getpid()}",
+                subscriptions=[(STORED, 0)],
+                on_message=self._on_message,
+                on_up=self._on_up,
+                on_down=self._on_down,
+                tls=settings.tls,
+            )
 
     @property
-    def watchers(self) -> int:
-        return len(self._watchers)
+    def mark(self) -> str:
+        """Where the story is now."""
+        return f"{self._story}-{self._number}"
 
-    async def watch(self, ping: float) -> AsyncIterator[Event | None]:
-        """Events until `close`, beginning with how things stand; None after `ping` idle seconds."""
-        queue: asyncio.Queue[Event | None] = asyncio.Queue(_EVENTS_HELD)
+    async def run(self, bucket: Bucket) -> None:
+        """Listen until cancelled."""
+        self._loop, self._bucket = asyncio.get_running_loop(), bucket
+        if self._connection is None:
+            await self._loop.create_future()
+        await self._connection.run()
+
+    def answered(self, problem: str | None) -> None:
+        """What the bucket has said: a sentence, or None where it does as it should. Any thread."""
+        if problem != self._fault and self._loop is not None:
+            self._loop.call_soon_threadsafe(self._on_answer, problem)
+
+    async def watch(self, ping: float, mark: str) -> AsyncIterator[Event | None]:
+        """Events since `mark` until `close`; None after `ping` idle seconds."""
+        queue: asyncio.Queue[Event | None] = asyncio.Queue(2 * REMEMBERED)
+        for event in (*self._state(), *self._since(mark)):
+            queue.put_nowait(event)
         self._watchers.add(queue)
-        if self._polling is None:
-            self._polling = asyncio.create_task(self._poll())
-        elif self._state is not None:
-            queue.put_nowait(self._state)
+        self._mend()
         try:
             while queue in self._watchers:
                 try:
@@ -106,46 +110,99 @@ class Live:
                         yield event
         finally:
             self._watchers.discard(queue)
-            if not self._watchers:
-                self._rest()
 
     def close(self) -> None:
         """End every watch."""
         watchers, self._watchers = self._watchers, set()
-        self._rest()
         for queue in watchers:
             _put(queue, None)
 
-    def _rest(self) -> None:
-        if self._polling is not None:
-            self._polling.cancel()
-        self._polling = self._state = None
+    # -- what is heard -------------------------------------------------------------------------
 
-    async def _poll(self) -> None:
-        poller = Poller(self._listing)
-        clock = asyncio.get_running_loop().time
-        while True:
-            due = clock() + _PERIOD
-            try:
-                event = await asyncio.to_thread(poller.poll)
-            except BucketError as error:
-                self._health.set("bucket", str(error))
-                event = Event("fault", sentence=str(error))
+    def _on_up(self) -> None:
+        log.info("new faces are heard of")
+        self._deaf = None
+        self._recent.connect(True)
+        self._tell(*self._state())
+        self._tell_numbered(Event("refresh"))  # whatever has come meanwhile
+
+    def _on_down(self, sentence: str) -> None:
+        if sentence != self._deaf:
+            log.warning("new faces are not heard of", problem=sentence)
+            if self._deaf is None:
+                self._recent.connect(False)
+            self._deaf = sentence
+            self._tell(*self._state())
+
+    def _on_message(self, topic: str, payload: bytes, _retain: bool) -> None:
+        now = datetime.now(UTC)  # the processor has just stored them
+        for name in decode(topic, payload):
+            face = Face(name, now)
+            self._cameras.hear(face.camera)
+            self._recent.hear(face)
+            if not self._batch:
+                asyncio.get_running_loop().call_later(BATCH, self._tell_batch)
+            if len(self._batch) < MOST_FACES:
+                self._batch.append(face)
             else:
-                self._health.set("bucket", None)
-                if self._state and self._state.kind == "fault":
-                    event = Event("refresh")
-            if event is not None:
-                self._tell(event)
-            await asyncio.sleep(due - clock())
+                self._more = True
 
-    def _tell(self, event: Event) -> None:
-        if event.kind == "fault" and event == self._state:
-            return  # told already
-        if event.kind != "faces":
-            self._state = event
+    def _tell_batch(self) -> None:
+        self._tell_numbered(Event("faces", faces=tuple(self._batch), more=self._more))
+        self._batch, self._more = [], False
+
+    # -- what the bucket answers ---------------------------------------------------------------
+
+    def _on_answer(self, problem: str | None) -> None:
+        if problem == self._fault:
+            return
+        self._fault = problem
+        self._tell(*self._state())
+        if problem is None:
+            self._tell_numbered(Event("refresh"))
+        self._mend()
+
+    def _mend(self) -> None:
+        """While the bucket fails and somebody watches, look whether it is there again."""
+        if self._fault is not None and self._watchers and self._mending is None:
+            self._mending = asyncio.create_task(self._look_again())
+
+    async def _look_again(self) -> None:
+        pause = FIRST_PAUSE
+        while self._fault is not None and self._watchers:
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, LAST_PAUSE)
+            try:
+                await asyncio.to_thread(self._bucket.check)
+            except BucketError:
+                continue  # `answered` has been told, as of a success
+        self._mending = None
+
+    # -- who is told ---------------------------------------------------------------------------
+
+    def _state(self) -> list[Event]:
+        state = Event("live") if self._deaf is None else Event("deaf", self._deaf)
+        return [state] if self._fault is None else [state, Event("fault", self._fault)]
+
+    def _since(self, mark: str) -> list[Event]:
+        """What was told after `mark`; where that is not remembered, that a look is needed."""
+        if mark == self.mark:
+            return []
+        marks = [event.mark for event in self._told]
+        if mark not in marks:
+            return [Event("refresh", mark=self.mark)]
+        return list(self._told)[marks.index(mark) + 1 :]
+
+    def _tell_numbered(self, event: Event) -> None:
+        self._number += 1
+        event = event._replace(mark=self.mark)
+        self._told.append(event)
+        self._tell(event)
+
+    def _tell(self, *events: Event) -> None:
         for queue in self._watchers:
-            _put(queue, event)
+            for event in events:
+                _put(queue, event)
 
 
 def _put(queue: asyncio.Queue[Event | None], event: Event | None) -> None:

@@ -9,6 +9,9 @@ const grid = document.querySelector("#faces");
 const olderLink = document.querySelector("#older");
 const waitingButton = document.querySelector("#waiting");
 const fault = document.querySelector("#fault");
+const deaf = document.querySelector("#deaf");
+const clocks = document.querySelector("#clocks");
+const MOST_CLOCKS = 24;
 const live = document.querySelector("#live");
 const home = new URL(location.href);
 const waiting = new Map(); // moment -> tile: faces that came while the person looks further down
@@ -118,6 +121,7 @@ function trim() {
   const extra = [...grid.children].slice(MOST_TILES);
   if (!extra.length) return;
   extra.forEach((tile) => tile.remove());
+  if ("partial" in grid.dataset) return; // there is no way to all that is older
   const last = grid.lastElementChild.querySelector("a").getAttribute("href");
   const older = new URL(home);
   older.searchParams.set("before", last.slice("/face/".length));
@@ -130,6 +134,17 @@ waitingButton.addEventListener("click", () => {
   flush();
 });
 addEventListener("scroll", () => { if (waiting.size && atTop()) flush(); }, { passive: true });
+
+// Clocks that are wrong: told apart, for a camera once
+
+function tellClocks(root) {
+  for (const item of root.querySelectorAll("#clocks > li, body > li")) {
+    const known = clocks.querySelector(`[data-camera="${CSS.escape(item.dataset.camera)}"]`);
+    if (known) known.replaceWith(document.adoptNode(item));
+    else if (clocks.childElementCount < MOST_CLOCKS) clocks.append(document.adoptNode(item));
+  }
+  clocks.parentElement.hidden = !clocks.childElementCount;
+}
 
 // The stream, and what became of it
 
@@ -145,6 +160,7 @@ async function refresh() {
   try {
     const doc = await page(home);
     document.querySelector("#cameras").replaceWith(document.adoptNode(doc.querySelector("#cameras")));
+    tellClocks(doc);
     const tiles = tilesOf(doc).map((tile) => document.adoptNode(tile));
     const newest = tilesOf(grid)[0]?.dataset.at ?? "";
     const missedSome = tiles.length && tiles.at(-1).dataset.at > newest;
@@ -159,9 +175,8 @@ async function refresh() {
       receive(tiles.reverse());
       gap ||= missedSome;
     }
-    fault.hidden = true;
-    fault.textContent = "";
-    state("live", "live");
+    hide(fault);
+    if (live.dataset.state === "fault") state(...connection);
     if (!olderLink.hidden) observe();
   } catch (error) {
     say(error.message);
@@ -179,26 +194,64 @@ function state(name, text) {
   live.textContent = text;
 }
 
+function show(notice, sentence) {
+  notice.querySelector("span").textContent = sentence;
+  notice.hidden = false;
+}
+
+function hide(notice) {
+  notice.querySelector("span").textContent = "";
+  notice.hidden = true;
+}
+
 function say(sentence) {
-  fault.textContent = sentence;
-  fault.hidden = false;
+  show(fault, sentence);
   state("fault", "trouble");
 }
 
+let connection = ["waiting", "connecting"]; // how new faces come, whatever the bucket does
+
+function connect(name, text) {
+  connection = [name, text];
+  if (fault.hidden) state(name, text);
+}
+
 function watch() {
-  const stream = new EventSource(`/events${home.search}`);
-  stream.addEventListener("refresh", refresh);
+  const address = new URL("/events", home);
+  for (const name of ["device", "camera"]) {
+    if (home.searchParams.has(name)) address.searchParams.set(name, home.searchParams.get(name));
+  }
+  address.searchParams.set("mark", live.dataset.mark);
+  const stream = new EventSource(address);
+  // Every page is told at once: they do not all ask at once.
+  stream.addEventListener("refresh", () => setTimeout(refresh, Math.random() * 500));
   stream.addEventListener("fault", (event) => say(JSON.parse(event.data)));
+  stream.addEventListener("live", () => {
+    hide(deaf);
+    connect("live", "live");
+  });
+  stream.addEventListener("deaf", (event) => {
+    show(deaf, `New faces do not appear by themselves: ${JSON.parse(event.data)}.`);
+    connect("deaf", "not live");
+  });
   stream.addEventListener("faces", (event) => {
-    const doc = new DOMParser().parseFromString(JSON.parse(event.data), "text/html");
-    receive(tilesOf(doc).map((tile) => document.adoptNode(tile)));
+    const told = JSON.parse(event.data);
+    const parse = (html) => new DOMParser().parseFromString(html, "text/html");
+    tellClocks(parse(told.clocks));
+    receive(tilesOf(parse(told.tiles)).map((tile) => document.adoptNode(tile)));
+    if (told.more) connect("live", "live, more than can be shown");
   });
   stream.addEventListener("error", () => state("waiting", "reconnecting"));
+  stream.addEventListener("open", () => state(...connection));
   // A page that is left keeps no stream: a browser allows few connections a site.
   addEventListener("pagehide", () => stream.close());
   addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });
 }
 
+for (const button of document.querySelectorAll(".reload")) {
+  button.addEventListener("click", () => location.reload());
+}
+if (!fault.hidden) state("fault", "trouble");
 if (home.searchParams.has("before")) {
   state("fixed", "earlier faces");
 } else {

@@ -5,7 +5,7 @@ export async function page(url) {
   const text = await response.text();
   const document = new DOMParser().parseFromString(text, "text/html");
   if (!response.ok) {
-    throw new Error(document.querySelector("#fault:not([hidden]), h2")?.textContent ?? text);
+    throw new Error(document.querySelector("#fault:not([hidden]) > span, main h2")?.textContent ?? text);
   }
   return document;
 }

@@ -2,10 +2,13 @@
 
 const STEPS = [[60, 1, "s"], [3600, 60, "min"], [86400, 3600, "h"], [Infinity, 86400, "d"]];
 
+const SKEW = 120; // seconds that a clock may be ahead
+
 function ago(seconds) {
-  if (seconds < 1) return "now";
-  const [, unit, name] = STEPS.find(([limit]) => seconds < limit);
-  return `${Math.floor(seconds / unit)} ${name} ago`;
+  if (-SKEW < seconds && seconds < 1) return "now";
+  const [, unit, name] = STEPS.find(([limit]) => Math.abs(seconds) < limit);
+  const count = Math.floor(Math.abs(seconds) / unit).toLocaleString("en");
+  return seconds < 0 ? `in ${count} ${name}` : `${count} ${name} ago`;
 }
 
 const SHOW = {
@@ -19,7 +22,7 @@ const SHOW = {
 export function showTimes(root = document) {
   for (const element of root.querySelectorAll("time[data-show]")) {
     const time = new Date(element.dateTime);
-    const text = SHOW[element.dataset.show](time, Math.max(0, (Date.now() - time) / 1000));
+    const text = SHOW[element.dataset.show](time, (Date.now() - time) / 1000);
     if (element.textContent !== text) element.textContent = text;
     if (!element.title) element.title = time.toLocaleString();
   }
