@@ -30,6 +30,10 @@ class RoleVariables:
         templar = Templar(self._loader, variables=self._variables | variables)
         return templar.template(trust_as_template(f"{{{{ {name} }}}}"))
 
+    def raw(self, name):
+        """The variable as it is written."""
+        return self._variables[name]
+
 
 def library(role, name):
     """A module of a role, as Python's."""

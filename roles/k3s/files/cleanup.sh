@@ -67,7 +67,7 @@ for path in "$state/agent" "$state/data" "$state/server" "$storage" /var/lib/ran
     empty "$path"
 done
 # What the role and k3s write there; a registries.yaml, say, is somebody's own.
-for path in config.yaml k3s.yaml token; do
+for path in config.yaml k3s.yaml token proxy.env; do
     [ ! -e "/etc/rancher/k3s/$path" ] || { rm -f "/etc/rancher/k3s/$path" && echo "path /etc/rancher/k3s/$path"; }
 done
 for path in /etc/rancher/node/password /usr/local/bin/k3s /usr/local/sbin/facefleet-firewall; do
