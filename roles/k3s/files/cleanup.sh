@@ -70,7 +70,8 @@ done
 for path in config.yaml k3s.yaml token proxy.env; do
     [ ! -e "/etc/rancher/k3s/$path" ] || { rm -f "/etc/rancher/k3s/$path" && echo "path /etc/rancher/k3s/$path"; }
 done
-for path in /etc/rancher/node/password /usr/local/bin/k3s /usr/local/sbin/facefleet-firewall; do
+for path in /etc/rancher/node/password /usr/local/bin/k3s /usr/local/sbin/facefleet-firewall \
+    /usr/local/sbin/facefleet-resolvers /var/lib/facefleet/resolv.conf; do
     [ ! -e "$path" ] || { rm -f "$path" && echo "path $path"; }
 done
 [ -L "$state" ] || rmdir "$state" 2>/dev/null
