@@ -1,6 +1,7 @@
 """The outbox keeps what it took, says what it gave up, and gets over a full disk and a kill."""
 
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -12,7 +13,13 @@ from pathlib import Path
 import pytest
 from facefleet.delivery.database import OutboxError
 from facefleet.delivery.ledger import Ledger
-from facefleet.delivery.outbox import DamagedFaceError, DiskFullError, Outbox, ranges
+from facefleet.delivery.outbox import (
+    DamagedFaceError,
+    DiskFullError,
+    NoStorageError,
+    Outbox,
+    ranges,
+)
 from facefleet.names import FaceName, content_tag
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -490,3 +497,54 @@ assert outbox.counts.evicted <= 2 * 4, outbox.counts
 def test_a_full_disk_costs_no_more_old_faces_than_new_ones_need(tmp_path: Path) -> None:
     """Where the log has no room either, to give up more would help nobody."""
     subprocess.run([sys.executable, "-c", FILLED_UP, str(tmp_path / "outbox.sqlite")], check=True)
+
+
+@pytest.mark.parametrize("what", ["all", "file", "log", "lock", "folder", "replaced"])
+def test_a_file_that_is_removed_or_replaced_while_it_is_open_comes_back(
+    path: Path, what: str
+) -> None:
+    path = path.parent / "outboxes" / path.name
+    outbox = Outbox(path, "edge-1", "front", BIG)
+    names, _ = outbox.add(faces(1, 5))
+    outbox.settle(pairs(names)[:2])
+    epoch, counts = outbox.epoch, outbox.counts
+    outbox.keep_in_place()
+    assert not list(path.parent.glob("*.replaced-*")), "nothing is done while all is well"
+    match what:
+        case "folder":
+            shutil.rmtree(path.parent)
+        case "replaced":
+            path.rename(path.with_name("another"))
+            path.write_bytes(b"somebody else's")
+        case _:
+            ends = {"all": ["", "-wal", "-shm", ".lock"], "file": [""], "log": ["-wal"]}
+            for end in ends.get(what, [".lock"]):
+                path.with_name(path.name + end).unlink()
+    names, _ = outbox.add(faces(6, 6))
+    assert (outbox.epoch, names[0].seq) == (epoch, 6)
+    assert seqs(outbox) == [3, 4, 5, 6]
+    with pytest.raises(OutboxError, match="another detector's"):
+        Outbox(path, "edge-1", "front", BIG)
+    there = Ledger(path)  # as after kill -9
+    assert there.epoch == epoch
+    assert there.counts() == outbox.counts
+    assert outbox.counts.captured == counts.captured + 1
+    there.close()
+    outbox.close()
+    aside = [file.read_bytes() for file in path.parent.glob("*.replaced-*")]
+    assert (b"somebody else's" in aside) == (what == "replaced")
+
+
+def test_where_a_removed_file_cannot_be_written_again_nothing_is_acknowledged(path: Path) -> None:
+    path = path.parent / "outboxes" / path.name
+    outbox = Outbox(path, "edge-1", "front", BIG)
+    outbox.add(faces(1, 5))
+    shutil.rmtree(path.parent)
+    path.parent.write_text("a file stands where the folder was")
+    with pytest.raises(NoStorageError, match="removed or replaced"):
+        outbox.add(faces(6, 6))
+    path.parent.unlink()
+    names, _ = outbox.add(faces(6, 6))
+    assert names[0].seq == 6
+    assert seqs(outbox) == [1, 2, 3, 4, 5, 6]
+    outbox.close()

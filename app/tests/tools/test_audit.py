@@ -2,9 +2,12 @@
 
 import json
 import os
+import resource
+import sqlite3
 import subprocess
 import urllib.request
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -196,3 +199,57 @@ def test_a_wrong_path_and_a_missing_bucket_get_a_sentence(camera: Camera, tmp_pa
     assert found.returncode == 1
     assert f"bucket {BUCKET} does not exist: make it" in found.stderr
     assert "Traceback" not in found.stderr
+
+
+def test_an_object_under_another_camera_is_named(camera: Camera, tmp_path: Path) -> None:
+    camera.store(camera.capture(3))
+    back = Outbox(tmp_path / "back.sqlite", "edge-1", "back", MIB)
+    key = str(camera.names[0]).replace("/front/", "/back/")  # of an epoch that the audit knows
+    camera.bucket.put_object(Bucket=BUCKET, Key=key, Body=b"x")
+    assert camera.audit().returncode == 0  # the back's is not asked for
+    found = camera.audit(str(back.path))
+    back.close()
+    assert found.returncode == 1
+    assert f"unexpected  {key}" in found.stdout
+
+
+def test_a_ledger_that_has_lost_lines_does_not_balance(camera: Camera) -> None:
+    camera.store(camera.capture(8))
+    for name in camera.names[2:4]:
+        camera.bucket.delete_object(Bucket=BUCKET, Key=str(name))
+    with closing(sqlite3.connect(camera.path)) as db, db:
+        db.execute("DELETE FROM ledger WHERE seq IN (3, 4)")
+    found = camera.audit()
+    assert found.returncode == 1
+    assert "2 faces were captured that the outbox has no line of" in found.stdout
+
+
+def test_lines_that_were_pruned_are_no_lost_ones(camera: Camera) -> None:
+    camera.store(camera.capture(5, days_ago=40))
+    for name in camera.names:
+        camera.bucket.delete_object(Bucket=BUCKET, Key=str(name))
+    camera.store(camera.capture(5))
+    assert camera.outbox.prune() == 5
+    assert camera.audit().returncode == 0
+
+
+def test_what_is_dated_before_the_audit_looks_is_told(camera: Camera) -> None:
+    camera.store(camera.capture(4, days_ago=29.5))
+    found = camera.audit()
+    assert found.returncode == 0
+    assert "4 confirmed faces are dated before what is looked for" in found.stdout
+
+
+def test_more_outboxes_than_a_process_may_have_open_files(camera: Camera, tmp_path: Path) -> None:
+    paths = []
+    for number in range(30):
+        outbox = Outbox(tmp_path / f"{number}.sqlite", f"edge-{number}", "front", MIB)
+        outbox.close()
+        paths.append(str(outbox.path))
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (40, hard))
+    try:
+        found = camera.audit(*paths)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert found.returncode == 0, found.stderr

@@ -32,6 +32,12 @@ CREATE TABLE evicted (
 );
 CREATE TABLE dropped (seq INTEGER PRIMARY KEY, at TEXT NOT NULL)  -- dead, and deleted by hand
 """
+# Lines that the ledger once had. Files of an older version are without: what they lack counts.
+_PRUNING = """
+CREATE TABLE pruning AS SELECT captured
+    - (SELECT count(*) FROM ledger) - (SELECT count(*) FROM dropped)
+    - (SELECT coalesce(sum(last - first + 1), 0) FROM evicted) AS pruned FROM outbox
+"""
 
 
 class OutboxError(FacefleetError):
@@ -53,7 +59,7 @@ class Database:
             path.parent.mkdir(parents=True, exist_ok=True)
             problem = _damage(path) if path.exists() else None
             if problem and create:
-                _set_aside(path, problem)
+                _set_aside_broken(path, problem)
             elif problem:
                 raise OutboxError(
                     f"{path} is damaged ({problem}), or not an outbox: start its detector again, "
@@ -73,6 +79,23 @@ class Database:
                 self.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
         elif version != SCHEMA_VERSION:
             raise OutboxError(f"{path} is not an outbox of this version of facefleet")
+
+    def copy_to(self, path: Path) -> None:
+        """Write all that this connection sees into a new file, durably."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.unlink(missing_ok=True)
+        with contextlib.closing(sqlite3.connect(path)) as copy:
+            copy.execute("PRAGMA synchronous = FULL")
+            self._db.backup(copy)
+
+    def count_pruned(self) -> None:
+        """Begin to count what is pruned, in a file that does not do so yet."""
+        if not self.counts_pruned():
+            with self.transaction():
+                self.execute(_PRUNING)
+
+    def counts_pruned(self) -> bool:
+        return bool(self.value("SELECT count(*) FROM sqlite_master WHERE name = 'pruning'"))
 
     def value(self, sql: str) -> int:
         """The first column of the first row."""
@@ -146,13 +169,18 @@ def _damage(path: Path) -> str | None:
     return None if found == "ok" else found
 
 
-def _set_aside(path: Path, problem: str) -> None:
-    """Rename the file and its log, so that a new outbox, and a new epoch, can start."""
+def set_aside(path: Path, why: str) -> str:
+    """Rename the file and its log, so that another can take the place. Returns the new name."""
     mark = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
-    aside = f"{path.name}.broken-{mark}"
+    aside = f"{path.name}.{why}-{mark}"
     for suffix in ("", "-wal", "-shm"):  # SQLite looks for the log by the file's name
         with contextlib.suppress(FileNotFoundError):
             path.with_name(path.name + suffix).rename(path.with_name(aside + suffix))
+    return aside
+
+
+def _set_aside_broken(path: Path, problem: str) -> None:
+    aside = set_aside(path, "broken")
     log.error(
         "the outbox was broken and has been set aside; a new one starts, and the faces that waited "
         "in the old one are not sent: sqlite3's .recover may still read them",

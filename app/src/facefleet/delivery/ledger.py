@@ -38,6 +38,8 @@ class Ledger:
         self.device, self.camera, self.epoch = self._db.execute(
             "SELECT device, camera, epoch FROM outbox"
         ).fetchone()
+        self.lines_gone = 0  # as of the snapshot: faces of which the ledger should have a line
+        self.too_old = 0  # stored ones, captured before the snapshot's time
 
     def close(self) -> None:
         self._db.close()
@@ -59,7 +61,15 @@ class Ledger:
                 " WHERE captured >= ? ORDER BY captured, seq || '-'",
                 (micros,),
             )
-            return count(self._db)
+            counts = count(self._db)
+            pruned = 0
+            if self._db.counts_pruned():
+                pruned = self._db.value("SELECT pruned FROM pruning")
+                lines = self._db.value("SELECT count(*) FROM ledger") + pruned
+                self.lines_gone = counts.captured - counts.evicted - counts.dropped - lines
+            confirmed = self._db.value("SELECT count(*) FROM frozen WHERE state = 1")
+            self.too_old = max(0, counts.stored - confirmed - pruned)
+            return counts
 
     def rows(self) -> Iterator[tuple[FaceName, State]]:
         """What `snapshot` froze, in the order of the names as text."""

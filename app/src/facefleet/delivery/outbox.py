@@ -22,9 +22,10 @@ from enum import IntEnum
 from pathlib import Path
 from typing import BinaryIO
 
-from facefleet.delivery.database import Database, OutboxError, is_full
+from facefleet.delivery.database import Database, OutboxError, is_full, set_aside
 from facefleet.errors import FacefleetError
 from facefleet.names import FaceName, content_tag
+from facefleet.telemetry import log
 
 RESERVE = 512 << 20  # bytes of the disk left to others: below 256 MiB, the kubelet evicts pods
 LEDGER_DAYS = 30  # the default of the bucket's lifecycle; an audit sees no further back
@@ -41,7 +42,11 @@ class State(IntEnum):
     DEAD = 3
 
 
-class DiskFullError(FacefleetError):
+class NoStorageError(FacefleetError):
+    """No face can be kept for now."""
+
+
+class DiskFullError(NoStorageError):
     """There is no room for another face, and evicting older ones made none."""
 
 
@@ -77,6 +82,7 @@ class Outbox:
         self._limit_until = 0.0  # monotonic seconds
         self._limit_now = max_bytes
         self._recount()
+        self._files = self._identity()
 
     def _open(self, path: Path, device: str, camera: str) -> None:
         self._db = Database(path)
@@ -86,6 +92,7 @@ class Outbox:
                     "INSERT INTO outbox (device, camera, epoch) VALUES (?, ?, ?)",
                     (device, camera, secrets.token_hex(4)),
                 )
+        self._db.count_pruned()
         found = self._db.execute("SELECT device, camera, epoch FROM outbox").fetchone()
         if found[:2] != (device, camera):
             raise OutboxError(
@@ -98,13 +105,49 @@ class Outbox:
         self._db.close()
         self._lock.close()
 
+    def keep_in_place(self) -> None:
+        """See that the open file is the one at the path, and put it there again where it is not.
+
+        What was removed or replaced is still open: all that it holds is written to a new file.
+        What stands there now is set aside. Raises NoStorageError.
+        """
+        if self._identity() == self._files:
+            return
+        copy = self.path.with_name(f"{self.path.name}.restoring")
+        try:
+            self._db.copy_to(copy)
+            aside = set_aside(self.path, "replaced")
+            copy.rename(self.path)
+            _sync(self.path.parent)
+            self._db.close()
+            self._lock.close()
+            self._lock = _lock(self.path)
+            self._open(self.path, self.device, self.camera)
+            self._recount()
+            self._files = self._identity()
+        except (OSError, sqlite3.Error) as error:
+            raise NoStorageError(
+                f"the outbox {self.path} was removed or replaced while it was open, and cannot be "
+                f"written again ({error}): until it can, no new face is kept"
+            ) from error
+        log.error(
+            "the outbox was removed or replaced while it was open; it has been written again",
+            outbox=str(self.path),
+            set_aside=aside if self.path.with_name(aside).exists() else None,
+        )
+
+    def _identity(self) -> list[tuple[int, int] | None]:
+        """Which files stand at the paths of the outbox, its log and its lock."""
+        return [_which(self.path.with_name(self.path.name + end)) for end in ("", "-wal", ".lock")]
+
     # -- faces in ------------------------------------------------------------------------------
 
     def add(self, faces: Iterable[tuple[datetime, bytes]]) -> tuple[list[FaceName], list[int]]:
         """Keep faces (capture time in UTC, JPEG) in one commit.
 
-        Returns their names, and the seqs that were evicted to make room. Raises DiskFullError.
+        Returns their names, and the seqs that were evicted to make room. Raises NoStorageError.
         """
+        self.keep_in_place()
         rows, names = [], []
         for seq, (captured, jpeg) in enumerate(faces, self.counts.captured + 1):
             tag = content_tag(jpeg)
@@ -313,6 +356,7 @@ class Outbox:
         if old:
             with self._db.transaction(durable=False):
                 self._db.executemany("DELETE FROM ledger WHERE seq = ?", old)
+                self._db.execute("UPDATE pruning SET pruned = pruned + ?", (len(old),))
         return len(old)
 
     # -- plumbing ------------------------------------------------------------------------------
@@ -344,6 +388,23 @@ def _lock(path: Path) -> BinaryIO:
             "by FACEFLEET_OUTBOX, or end the other"
         ) from error
     return lock
+
+
+def _which(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _sync(folder: Path) -> None:
+    """Have a change of names in a folder survive a power cut."""
+    opened = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)
 
 
 def ranges(seqs: Iterable[int]) -> list[tuple[int, int]]:

@@ -8,6 +8,7 @@ are read in the order of their keys, so that neither is ever held in memory.
 
 import json
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -49,6 +50,8 @@ class Account:
     camera: str  # device/camera
     epoch: str
     counts: Counts
+    lines_gone: int = 0  # faces that the ledger should have a line of, and has not
+    too_old: int = 0  # confirmed, by their time older than what is looked for
     in_bucket: int = 0  # of those that were confirmed
     erased: int = 0  # of those, by a record in the bucket
     missing: _Keys = field(default_factory=_Keys)  # confirmed, and not in the bucket
@@ -62,7 +65,8 @@ class Account:
 
     @property
     def balanced(self) -> bool:
-        return self.adds_up and not self.missing.count and not self.unexpected.count
+        wrong = self.lines_gone or self.missing.count or self.unexpected.count
+        return self.adds_up and not wrong
 
 
 def print_audit(
@@ -74,23 +78,32 @@ def print_audit(
     was set up anew).
     """
     client = aws.s3_client()
-    ledgers = [Ledger(path) for path in outboxes]
-    known = {ledger.epoch for ledger in ledgers}
+    known: dict[str, str] = {}  # epoch to device/camera
+    for path in outboxes:  # one open at a time: there may be more than a process may have open
+        with closing(Ledger(path)) as ledger:
+            known[ledger.epoch] = f"{ledger.device}/{ledger.camera}"
     # Both sides still have what is younger than that.
     since = datetime.now(UTC) - timedelta(days=min(LEDGER_DAYS - 1, settings.retention_days))
-    accounts = [
-        _audit(client, settings.bucket, ledger, since, known, other_epochs) for ledger in ledgers
-    ]
+    accounts = []
+    for path in outboxes:
+        with closing(Ledger(path)) as ledger:
+            accounts.append(_audit(client, settings.bucket, ledger, since, known, other_epochs))
     print(json.dumps([_plain(a) for a in accounts], indent=2) if as_json else _text(accounts))
     if wrong := [account.camera for account in accounts if not account.balanced]:
         raise UnbalancedError(f"not balanced: {', '.join(wrong)}")
 
 
 def _audit(
-    client, bucket: str, ledger: Ledger, since: datetime, known: set[str], other_epochs: bool
+    client,
+    bucket: str,
+    ledger: Ledger,
+    since: datetime,
+    known: dict[str, str],
+    other_epochs: bool,
 ) -> Account:
     # First the ledger, then the bucket: what was confirmed by then must be listed.
     account = Account(f"{ledger.device}/{ledger.camera}", ledger.epoch, ledger.snapshot(since))
+    account.lines_gone, account.too_old = ledger.lines_gone, ledger.too_old
     found = map(Erasure.parse, _list(client, bucket, RECORDS))
     erasures = [one for one in found if one is not None]
     rows = ledger.rows()
@@ -120,14 +133,16 @@ def _absent(account: Account, row: tuple[FaceName, State], erasures: list[Erasur
 
 
 def _unknown(
-    account: Account, ledger: Ledger, key: str, known: set[str], other_epochs: bool
+    account: Account, ledger: Ledger, key: str, known: dict[str, str], other_epochs: bool
 ) -> None:
     name = FaceName.parse(key)
     if name is not None and name.epoch not in known:
         account.other_epochs[name.epoch] = account.other_epochs.get(name.epoch, 0) + 1
         if not other_epochs:
             account.unexpected.add(key)
-    elif name is None or (name.epoch == ledger.epoch and not ledger.knows(name)):
+    elif name is None or known[name.epoch] != account.camera:
+        account.unexpected.add(key)
+    elif name.epoch == ledger.epoch and not ledger.knows(name):
         account.unexpected.add(key)  # else it was captured since, or evicted on its way
 
 
@@ -168,6 +183,16 @@ def _text(accounts: list[Account]) -> str:
 def _remarks(account: Account) -> Iterator[str]:
     if not account.adds_up:
         yield f"{account.camera}: the outbox's own counts do not add up"
+    if account.lines_gone:
+        yield (
+            f"{account.camera}: {account.lines_gone:,} faces were captured that the outbox has no "
+            "line of: its file was changed by something else than facefleet"
+        )
+    if account.too_old:
+        yield (
+            f"{account.camera}: {account.too_old:,} confirmed faces are dated before what is "
+            "looked for: nothing is said of these"
+        )
     for word, found in (("missing", account.missing), ("unexpected", account.unexpected)):
         for key in found.keys[:SHOWN]:
             yield f"{word}  {printable(key)}"
