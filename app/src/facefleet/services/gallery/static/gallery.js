@@ -231,7 +231,7 @@ function watch() {
     connect("live", "live");
   });
   stream.addEventListener("deaf", (event) => {
-    show(deaf, `New faces do not appear by themselves: ${JSON.parse(event.data)}.`);
+    show(deaf, `New faces do not appear by themselves: ${JSON.parse(event.data)}`);
     connect("deaf", "not live");
   });
   stream.addEventListener("faces", (event) => {
