@@ -3,6 +3,7 @@
 With real Mosquitto, configured as the role `broker` does it, and a real processor.
 """
 
+import contextlib
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -68,7 +69,7 @@ class Fleet:
             except OSError:
                 return False
 
-        await_true(confirmed, "a good face is confirmed", 40)
+        await_true(confirmed, "a good face is confirmed", 60)
 
 
 @pytest.fixture
@@ -156,11 +157,11 @@ def test_a_device_retains_no_more_than_its_statuses(shared: Fleet) -> None:
 
 
 def test_a_flood_of_retained_messages_ends_with_its_sender(fleet: Fleet) -> None:
-    with pytest.raises(OSError), fleet.attacker() as attacker:  # noqa: PT011, PT012
+    # Cut off, where the processor does not clear them as fast.
+    with contextlib.suppress(OSError), fleet.attacker() as attacker:
         for n in range(2 * MEMORY // MIB):
             attacker.publish(f"faces/edge-2/{n}/2026/02/28/x", noise(MIB - 10), retain=True)
         attacker.ping()
-        raise OSError("the processor was faster")
     assert fleet.cloud.process.peak() < MEMORY + 64 * MIB
     await_true(lambda: ready(fleet.url), "the processor is ready")
     fleet.delivers("after-the-flood")
