@@ -23,6 +23,7 @@ from pathlib import Path
 
 from facefleet.delivery.outbox import RESERVE
 
+from lab.crowd import CROWDS, Crowd, drain
 from lab.feeder import face, read_log
 from lab.fleet import Facefleet, Fleet, Load, Plain
 from lab.rig import Rig
@@ -84,6 +85,25 @@ def run(
             fleet.sample()
         fleet.detector.stop()
         return _result(fleet, row, (row_name, broker, qos), drain, problem)
+
+
+def run_crowd(name: str, crowd: Crowd, deadline: float) -> Result:
+    """Run one row of many outboxes."""
+    found = drain(crowd, deadline)
+    return Result(
+        name,
+        "mosquitto",
+        0,
+        captured=crowd.all,
+        stored=found.stored,
+        lost=found.lost,
+        duplicates=found.duplicates,
+        evicted=0,
+        extra_puts=found.extra_puts,
+        resent=found.resent,
+        drain=found.seconds,
+        problem=found.problem,
+    )
 
 
 def _damage(fleet: Fleet, row: Row) -> float:
@@ -203,7 +223,7 @@ def _plan(arguments: argparse.Namespace) -> Iterator[tuple[str, type[Fleet], str
     if arguments.plain:
         for qos in arguments.qos or [0, 1, 2]:
             for name in arguments.rows:
-                if ROWS[name].plain:
+                if name in ROWS and ROWS[name].plain:
                     yield name, Plain, "mosquitto", qos, replace(load, **PLAIN)
         return
     for broker in ("mosquitto", "embedded"):
@@ -211,7 +231,10 @@ def _plan(arguments: argparse.Namespace) -> Iterator[tuple[str, type[Fleet], str
             continue
         for qos in arguments.qos or [0, 1]:
             for name in arguments.rows:
-                if broker == "mosquitto":
+                if name in CROWDS:
+                    if (broker, qos) == ("mosquitto", 0):
+                        yield name, Facefleet, broker, qos, load
+                elif broker == "mosquitto":
                     yield name, Facefleet, broker, qos, load
                 elif ROWS[name].embedded:
                     yield name, Facefleet, broker, qos, load if arguments.short else slow(load)
@@ -225,7 +248,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m lab.faults", description="Break every part of a fleet, and count."
     )
-    parser.add_argument("--rows", type=_rows, default=list(ROWS), help=", ".join(ROWS))
+    every = [*ROWS, *CROWDS]
+    parser.add_argument("--rows", type=_rows, default=every, help=", ".join(every))
     parser.add_argument("--qos", type=_levels, help="0,1 (with --plain also 2)")
     parser.add_argument("--broker", choices=["mosquitto", "embedded", "both"], default="both")
     parser.add_argument("--short", action="store_true", help="few faces and short outages")
@@ -238,7 +262,11 @@ def main() -> None:
     print(_line({name: name for name in COLUMNS}))
     results = []
     for name, shape, broker, qos, load in _plan(arguments):
-        result = run(name, shape, broker, qos, replace(load, seed=arguments.seed))
+        if name in CROWDS:
+            crowd = CROWDS[name].short() if arguments.short else CROWDS[name]
+            result = run_crowd(name, crowd, load.deadline)
+        else:
+            result = run(name, shape, broker, qos, replace(load, seed=arguments.seed))
         results.append(result)
         print(_line(asdict(result)) + (f"  {result.problem}" if result.problem else ""), flush=True)
         arguments.json.parent.mkdir(parents=True, exist_ok=True)
@@ -254,8 +282,9 @@ def main() -> None:
 
 def _rows(text: str) -> list[str]:
     names = text.split(",")
-    if unknown := [name for name in names if name not in ROWS]:
-        raise argparse.ArgumentTypeError(f"no row {unknown[0]}: the rows are {', '.join(ROWS)}")
+    known = [*ROWS, *CROWDS]
+    if unknown := [name for name in names if name not in known]:
+        raise argparse.ArgumentTypeError(f"no row {unknown[0]}: the rows are {', '.join(known)}")
     return names
 
 

@@ -2,7 +2,8 @@
 
 import pytest
 
-from lab.faults import SHORT, run
+from lab.crowd import CROWDS
+from lab.faults import SHORT, run, run_crowd
 from lab.fleet import Facefleet
 
 
@@ -22,3 +23,11 @@ def test_nothing_is_lost_or_doubled(row: str, broker: str, qos: int, server: str
     result = run(row, Facefleet, broker, qos, SHORT, server)
     assert result.holds, result
     assert result.captured == result.stored == SHORT.faces
+
+
+def test_a_crowd_drains_without_sending_much_again() -> None:
+    crowd = CROWDS["100-outboxes"].short()
+    result = run_crowd("100-outboxes", crowd, 90)
+    assert result.holds, result
+    assert result.captured == result.stored == crowd.all
+    assert result.resent <= 0.15 * crowd.all
