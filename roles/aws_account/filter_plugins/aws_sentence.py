@@ -19,13 +19,18 @@ SENTENCES = (
         "Both AWS_PROFILE and AWS_ACCESS_KEY_ID are set: unset one of them.",
     ),
     (
-        r"\b(ExpiredToken\w*|RequestExpired)\b|(?:SSO|Token).* expired",
+        r"\bRequest(?:TimeTooSkewed|InTheFuture|Expired)\b|Signature (?:expired|not yet current)",
+        "The controller's clock is wrong, as AWS sees it: set it (timedatectl set-ntp true), and "
+        "run this again.",
+    ),
+    (
+        r"\b(ExpiredToken\w*)\b|(?:SSO|Token).* expired",
         "The AWS credentials have expired: sign in again.",
     ),
     (
         r"\b(InvalidClientTokenId|AuthFailure|InvalidAccessKeyId|SignatureDoesNotMatch|UnrecognizedClient\w*)\b",
-        "AWS does not take these credentials ({1}): correct them, or see that the account has "
-        "this region turned on.",
+        "AWS does not take these credentials ({1}): correct them, see that the account has this "
+        "region turned on, and that the controller's clock is right.",
     ),
     (
         r"\b(?:AccessDenied\w*|UnauthorizedOperation)\b|\(403\)",
