@@ -61,6 +61,10 @@ NOTHING = {
 }
 
 
+class LackingError(Exception):
+    """An S3 that does not do what is asked."""
+
+
 def look(s3, name):
     mine = {bucket["Name"] for bucket in s3.list_buckets(aws_retry=True)["Buckets"]}
     if name not in mine:
@@ -90,6 +94,8 @@ def tags(s3, name):
     except ClientError as error:
         if error.response["Error"]["Code"] == "NoSuchTagSet":
             return {}
+        if error.response["ResponseMetadata"]["HTTPStatusCode"] in (405, 501):
+            raise LackingError from error
         raise
     return {tag["Key"]: tag["Value"] for tag in found}
 
@@ -122,6 +128,11 @@ def main():
     s3 = module.client("s3", retry_decorator=AWSRetry.jittered_backoff())
     try:
         found = look(s3, name)
+    except LackingError:
+        module.fail_json(
+            msg=f"This S3 has no tags, by which facefleet would know the bucket {name} again: make "
+            "the bucket yourself, and set facefleet_bucket_managed to false."
+        )
     except (BotoCoreError, ClientError) as error:
         module.fail_json_aws(error, msg=f"Look at the bucket {name}")
     module.exit_json(changed=False, **found)

@@ -1,0 +1,103 @@
+"""Ask an S3 whether a bucket is there, and which of a bucket's features it lacks."""
+
+from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
+from botocore.exceptions import BotoCoreError, ClientError
+
+DOCUMENTATION = """
+module: bucket_probe
+short_description: Which features of a bucket an S3 lacks
+description:
+  - Asks for each feature. An S3 other than AWS's may lack any, and says so by codes of its own.
+  - Versioning is asked for by turning it on, as some servers tell of it and do not have it.
+options:
+  name:
+    description: The bucket's name.
+    type: str
+    required: true
+  features:
+    description: The features to ask for.
+    type: list
+    elements: str
+    default: []
+    choices: [versioning, public_access, encryption, ownership, policy, tags, lifecycle, logging]
+extends_documentation_fragment:
+  - amazon.aws.common.modules
+  - amazon.aws.region.modules
+"""
+
+RETURN = """
+exists:
+  description: Whether the bucket is there and these credentials may list it.
+  type: bool
+lacks:
+  description: Those of the features that the S3 does not have.
+  type: list
+"""
+
+READ = {
+    "public_access": "get_public_access_block",
+    "encryption": "get_bucket_encryption",
+    "ownership": "get_bucket_ownership_controls",
+    "policy": "get_bucket_policy",
+    "tags": "get_bucket_tagging",
+    "lifecycle": "get_bucket_lifecycle_configuration",
+    "logging": "get_bucket_logging",
+}
+LACKING_STATUS = (405, 501)  # MethodNotAllowed, NotImplemented and servers' own codes
+
+
+def lacks(s3, name, feature, dry_run):
+    try:
+        if feature == "versioning":
+            state = s3.get_bucket_versioning(Bucket=name).get("Status")
+            if state != "Enabled" and not dry_run:
+                enabled = {"Status": "Enabled"}
+                s3.put_bucket_versioning(Bucket=name, VersioningConfiguration=enabled)
+        else:
+            getattr(s3, READ[feature])(Bucket=name)
+    except ClientError as error:
+        status = error.response["ResponseMetadata"]["HTTPStatusCode"]
+        if status in LACKING_STATUS:
+            return True
+        if status == 404:  # the bucket has none yet
+            return False
+        raise
+    return False
+
+
+def exists(s3, name):
+    try:
+        s3.list_objects_v2(Bucket=name, MaxKeys=1)
+    except ClientError as error:
+        if error.response["ResponseMetadata"]["HTTPStatusCode"] == 404:
+            return False
+        raise
+    return True
+
+
+def main():
+    module = AnsibleAWSModule(
+        argument_spec={
+            "name": {"type": "str", "required": True},
+            "features": {
+                "type": "list",
+                "elements": "str",
+                "default": [],
+                "choices": ["versioning", *READ],
+            },
+        },
+        supports_check_mode=True,
+    )
+    name = module.params["name"]
+    s3 = module.client("s3")
+    try:
+        there = exists(s3, name)
+        features = module.params["features"] if there else []
+        lacking = [one for one in features if lacks(s3, name, one, module.check_mode)]
+    except (BotoCoreError, ClientError) as error:
+        module.fail_json_aws(error, msg=f"Probe the bucket {name}")
+    module.exit_json(changed=False, exists=there, lacks=lacking)
+
+
+if __name__ == "__main__":
+    main()
