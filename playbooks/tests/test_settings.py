@@ -149,3 +149,23 @@ def test_the_example_is_refused_by_the_names_of_what_to_fill_in(tmp_path):
     ):
         assert ran.flat.count(sentence) == 2  # in Ansible's error, and in its result
     assert "--limit" not in ran.flat
+
+
+@pytest.mark.timeout(600)
+def test_several_inventories_of_a_run_have_one_authority(tmp_path):
+    common, site, report = (tmp_path / name for name in ("common", "site-a", "report"))
+    for folder in (common, site, report):
+        folder.mkdir()
+    lines = "\n".join(f"{name}={value}" for name, value in COMMON.items())
+    (common / "hosts.ini").write_text(
+        f"[cloud]\ncloud-1 ansible_host=192.0.2.9\n[all:vars]\n{lines}\n"
+    )
+    (site / "hosts.ini").write_text("[edge]\nedge-1 facefleet_public_address=192.0.2.7\n")
+    ran = play(
+        "playbooks/tests/settings.yml",
+        site / "hosts.ini",
+        *("--inventory", common / "hosts.ini", "-e", f"report={report}"),
+    )
+    assert ran.code == 0, ran.output
+    plans = [json.loads(path.read_text()) for path in report.glob("*.json")]
+    assert [plan["settings"]["pki_dir"] for plan in plans] == [str(common / ".pki")] * 2
