@@ -139,6 +139,7 @@ EXIF_BOMBS = {
 def test_an_exif_bomb_says_nothing_and_costs_little(bomb: str) -> None:
     payload = with_exif(EXIF_BOMBS[bomb])
     assert jpeg.size(payload) == (8, 8)
+    read_face(payload)  # so that what Pillow imports at the first EXIF does not count
     tracemalloc.start()
     try:
         assert read_face(payload) == FaceInfo()
