@@ -94,7 +94,11 @@ def make_authority(folder, number):
         (
             "cloud-1",
             False,
-            {"broker.facefleet": "serverAuth", "processor.facefleet": "clientAuth"},
+            {
+                "broker.facefleet": "serverAuth",
+                "processor.facefleet": "clientAuth",
+                "gallery.facefleet": "clientAuth",
+            },
         ),
         ("edge-1", True, {"operator.facefleet": "clientAuth"}),
         ("stranger", False, {}),

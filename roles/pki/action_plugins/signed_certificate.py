@@ -18,7 +18,11 @@ from cryptography.hazmat.primitives.serialization import (
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 DEVICE = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
-CLOUD = {"broker.facefleet": "serverAuth", "processor.facefleet": "clientAuth"}
+CLOUD = {
+    "broker.facefleet": "serverAuth",
+    "processor.facefleet": "clientAuth",
+    "gallery.facefleet": "clientAuth",
+}
 OPERATOR = {"operator.facefleet": "clientAuth"}
 USAGES = {
     "serverAuth": ExtendedKeyUsageOID.SERVER_AUTH,
