@@ -16,6 +16,7 @@ from datetime import datetime
 from prometheus_client import Counter, Gauge, Histogram
 from pydantic import AnyUrl
 
+from facefleet.delivery.answers import Answers
 from facefleet.delivery.database import OutboxError
 from facefleet.delivery.outbox import DamagedFaceError, NoStorageError, Outbox
 from facefleet.delivery.window import Window
@@ -28,8 +29,6 @@ INTAKE = 4 * GROUP  # faces handed over and not committed yet; beyond, the camer
 BURST = 64  # faces handed to the socket at a time, so that receipts are read in between
 STATUS_EVERY = 2.0  # seconds
 DISK_RETRY = 1.0  # seconds
-SILENCE = 60.0  # seconds without a receipt for anything that was sent
-BARREN = 16  # faces in a row that were answered, and not stored
 LAST_RECEIPTS = 2.0  # seconds that a stop waits for the receipts of what is on its way
 
 CAPTURED = Counter("facefleet_faces_captured", "Faces that were put into the outbox")
@@ -49,7 +48,7 @@ class Sender:
     """Takes faces from a camera's thread, and delivers them from a thread of its own.
 
     `about_camera` gives what the status says of the camera beside the counts. Health conditions:
-    "broker" and "outbox".
+    "broker", "outbox" and "delivery".
     """
 
     def __init__(
@@ -69,9 +68,8 @@ class Sender:
         self._batch: list[tuple[datetime, bytes]] = []  # taken from there, and not committed yet
         self._fresh: dict[int, tuple[FaceName, bytes]] = {}  # spares reading what was just written
         self._delays: deque[float] = deque(maxlen=1024)
-        self._silent_since = math.inf  # monotonic seconds: sent then, and nothing answered since
-        self._barren = 0  # faces answered in a row, none of them stored
-        self._barren_for = ""  # why the last was not
+        self._answers = Answers()
+        self._silence: str | None = None  # as it was last logged
         self._about_camera = about_camera
         self._status = status_topic(outbox.device, outbox.camera)
         self._connection = Connection(
@@ -236,7 +234,7 @@ class Sender:
             self._wake.set()  # for others have room now
         else:
             name, jpeg = face
-            self._silent_since = min(self._silent_since, time.monotonic())
+            self._answers.sent(time.monotonic())
             # What the socket does not take is lost on its way, like any other: it is sent again.
             self._connection.publish(name.topic, jpeg, self._qos)
 
@@ -258,12 +256,10 @@ class Sender:
         now, wall = time.monotonic(), time.time()
         refused = [row for row in receipt.refused if self._outbox.pending_tag(row[0]) == row[1]]
         dead = [row for row in refused if self._window.refused(row[0], now)]
-        self._silent_since = math.inf
         for _, _, reason in (*receipt.quarantined, *refused):
-            self._barren += 1
-            self._barren_for = reason
+            self._answers.not_stored(reason, now)
         if receipt.stored:
-            self._barren = 0
+            self._answers.stored(now)
         quarantined = [(seq, tag) for seq, tag, _ in receipt.quarantined]
         settled = self._outbox.settle(receipt.stored, quarantined, dead)
         self._give_up(self._window.confirmed((seq for seq, _ in settled), now))
@@ -285,8 +281,7 @@ class Sender:
         for seq, reason in faces:
             if (tag := self._outbox.pending_tag(seq)) is not None:
                 self._outbox.settle([], dead=[(seq, tag, reason)])
-                self._barren += 1
-                self._barren_for = reason
+                self._answers.not_stored(reason, time.monotonic())
                 log.error("a face was given up: see `facefleet outbox`", seq=seq, reason=reason)
 
     async def _report(self) -> None:
@@ -304,7 +299,7 @@ class Sender:
                 self._outbox.keep_in_place()
             except NoStorageError as error:
                 self._health.set("outbox", str(error))
-            self._health.set("delivery", self._delivery_problem())
+            self._health.set("delivery", self._delivery_problem(time.monotonic()))
             self._outbox.prune()
             PENDING.set(self._outbox.counts.pending)
             ON_THEIR_WAY.set(len(self._window))
@@ -312,20 +307,20 @@ class Sender:
             self._connection.publish(self._status, json.dumps(self._state()).encode(), retain=True)
             await asyncio.sleep(STATUS_EVERY)
 
-    def _delivery_problem(self) -> str | None:
-        if self._barren >= BARREN:
-            return (
-                f"none of the last {self._barren:,} faces was stored ({self._barren_for}): "
-                "see `facefleet outbox list` and the processor's log"
-            )
+    def _delivery_problem(self, now: float) -> str | None:
+        """What is wrong with the way, or None; an outage of one that has worked is only logged.
+
+        An outbox is made for outages, and what waits for readiness (a rollout) must not wait for
+        the end of one. A way that has never carried a face may be set up wrongly.
+        """
         if not len(self._window):
-            self._silent_since = math.inf
-        if time.monotonic() - self._silent_since > SILENCE:
-            return (
-                f"no face has been confirmed for {SILENCE:.0f} s, though some were sent: "
-                "see that the forwarder and the processor are ready"
-            )
-        return None
+            self._answers.nothing_sent()
+        silence = self._answers.silence(now)
+        has_worked = self._outbox.counts.stored > 0
+        if has_worked and silence and not self._silence:
+            log.warning("faces wait in the outbox", problem=silence)
+        self._silence = silence
+        return self._answers.barrenness(now) or (None if has_worked else silence)
 
     def _state(self) -> dict:
         p50, p99 = _percentiles(self._delays)

@@ -1,0 +1,121 @@
+"""A sender says when nothing comes of what it sends, and does not take an outage for a fault."""
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+
+import pytest
+from facefleet.delivery import answers, sender
+from facefleet.delivery.answers import BARREN, SILENCE, Answers
+from facefleet.delivery.outbox import Outbox
+from facefleet.delivery.sender import Sender
+from facefleet.names import FaceName, Receipt
+from facefleet.telemetry import Health
+from pydantic import AnyUrl
+from structlog.testing import capture_logs
+
+from lab.listener import Listener
+from lab.rig import Rig, await_true
+
+
+def test_silence_is_told_after_a_while_and_ends_with_an_answer() -> None:
+    found = Answers()
+    assert found.silence(1e6) is None  # nothing was sent
+    found.sent(10)
+    found.sent(10 + SILENCE)
+    assert found.silence(10 + SILENCE) is None
+    assert found.silence(11 + SILENCE).startswith("no face has been confirmed for 60 s")
+    found.not_stored("too dark", 100)
+    assert found.silence(1e6) is None
+    found.sent(200)
+    found.nothing_sent()
+    assert found.silence(1e6) is None
+
+
+def test_answers_that_store_nothing_are_told_while_they_come() -> None:
+    found = Answers()
+    for _ in range(BARREN - 1):
+        found.not_stored("no JPEG", 10)
+    assert found.barrenness(10) is None
+    found.not_stored("no room", 11)
+    assert found.barrenness(11).startswith("none of the last 16 faces was stored (no room)")
+    assert found.barrenness(11 + SILENCE) is not None
+    assert found.barrenness(12 + SILENCE) is None
+    found.not_stored("no room", 200)
+    assert found.barrenness(200).startswith("none of the last 17 ")
+    found.stored(200)
+    found.not_stored("no room", 200)
+    assert found.barrenness(200) is None
+
+
+class Device:
+    """A sender, and a far end that is played by hand."""
+
+    def __init__(self, rig: Rig, listener: Listener, port: int) -> None:
+        self.outbox = Outbox(rig.folder / "outbox.sqlite", "edge-1", "front", 1 << 20)
+        self.listener = listener
+        self.health = Health()
+        self.sender = Sender(self.outbox, AnyUrl(f"mqtt://127.0.0.1:{port}"), 1, 64, self.health)
+        self.sender.start()
+
+    def send(self, count: int) -> list[FaceName]:
+        first = self.outbox.counts.captured + 1
+        for number in range(count):
+            self.sender.put(datetime.now(UTC), b"%d" % (first + number), None)
+        wanted = set(range(first, first + count))
+        await_true(lambda: wanted <= {name.seq for name in self.heard()}, "faces are sent")
+        return list({name.seq: name for name in self.heard() if name.seq in wanted}.values())
+
+    def heard(self) -> list[FaceName]:
+        named = [FaceName.of_topic(topic) for topic, *_ in list(self.listener.heard)]
+        return [name for name in named if name]
+
+    def answer(self, **verdict: list) -> None:
+        self.listener.say("receipts/edge-1/front", Receipt(self.outbox.epoch, **verdict).encode())
+
+    @property
+    def problem(self) -> str:
+        return self.health.unmet.get("delivery", "")
+
+
+@pytest.fixture
+def device(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> Iterator[Device]:
+    monkeypatch.setattr(sender, "STATUS_EVERY", 0.05)
+    monkeypatch.setattr(sender, "LAST_RECEIPTS", 0)
+    _, port = rig.mosquitto("broker")
+    with Listener(port, "faces/#") as listener:
+        device = Device(rig, listener, port)
+        yield device
+        device.sender.stop()
+
+
+@pytest.fixture
+def patience(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    return lambda seconds: monkeypatch.setattr(answers, "SILENCE", seconds)
+
+
+def test_a_way_that_never_carried_a_face_is_not_ready_and_an_outage_is(
+    device: Device, patience: Callable
+) -> None:
+    patience(0.3)
+    (face,) = device.send(1)
+    await_true(lambda: "no face has been confirmed" in device.problem, "the silence is told")
+    device.answer(stored=[(face.seq, face.tag)])
+    await_true(lambda: not device.problem, "it is ready again")
+    with capture_logs() as logs:
+        device.send(1)
+        await_true(
+            lambda: any("no face has been" in line.get("problem", "") for line in logs),
+            "the outage is logged",
+        )
+    assert not device.problem
+
+
+def test_faces_that_are_answered_and_not_stored_are_told(device: Device) -> None:
+    for _ in range(BARREN):
+        assert not device.problem
+        (face,) = device.send(1)
+        device.answer(quarantined=[(face.seq, face.tag, "no JPEG")])
+    await_true(lambda: "(no JPEG)" in device.problem, "it is not ready")
+    (face,) = device.send(1)
+    device.answer(stored=[(face.seq, face.tag)])
+    await_true(lambda: not device.problem, "it is ready again")
