@@ -35,9 +35,9 @@ class RoleVariables:
         return self._variables[name]
 
 
-def library(role, name):
-    """A module of a role, as Python's."""
-    spec = importlib.util.spec_from_file_location(name, ROLES / role / f"library/{name}.py")
+def library(role, name, folder="library"):
+    """A module or plugin of a role, as a module of Python's."""
+    spec = importlib.util.spec_from_file_location(name, ROLES / role / folder / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
