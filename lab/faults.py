@@ -31,7 +31,7 @@ from lab.rows import ROWS, Row
 from lab.s3 import Control
 
 FULL = Load(faces=5000, rate=400, outage=20, deadline=300, seed=1)
-SHORT = Load(faces=240, rate=100, outage=3, deadline=45, seed=1)
+SHORT = Load(faces=240, rate=100, outage=3, deadline=90, seed=1)
 EMBEDDED = {"faces": 1000, "rate": 100}
 """What the embedded broker is for: a few cameras."""
 PLAIN = {"rate": 100}
