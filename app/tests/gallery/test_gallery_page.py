@@ -28,7 +28,10 @@ def hrefs(browser: Chrome) -> list[str]:
 
 
 def see(browser: Chrome, keys: list[str]) -> None:
-    await_true(lambda: hrefs(browser) == keys, f"{keys} is on the page")
+    try:
+        await_true(lambda: hrefs(browser) == keys, f"{keys} is on the page")
+    except TimeoutError as error:
+        raise TimeoutError(f"{error}, but {hrefs(browser)}") from None
 
 
 def text(browser: Chrome, selector: str) -> str:
