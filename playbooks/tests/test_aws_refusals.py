@@ -159,12 +159,12 @@ def test_all_bad_inputs_are_said_at_once_and_first(there, fleet, playbook):
         "cloud-1: Faces are kept for 0 days",
         "cloud-1: facefleet_controller_address is 0.0.0.0/0, which is all of the internet",
         "cloud-1: aws_instance_type is big",
-        "cloud-1: There is no ssh key /nowhere.pub",
-        "cloud-2: There is no ssh key /nowhere.pub",
+        "Every host: There is no ssh key /nowhere.pub",
         "Nothing was changed on any host.",
     ):
         assert sentence in said, done.output
     assert "cloud-2: Faces" not in said
+    assert "Every host: Faces" not in said
     assert snapshot(there) == before
 
 
