@@ -19,7 +19,10 @@ case "${1:-all}" in
     all) scenarios="$processes $quick" ;;
     processes) scenarios=$processes ;;
     quick) scenarios=$quick ;;
-    hosts) scenarios=$hosts ;;
+    hosts)
+        scenarios=$hosts
+        export FLEET_LONG=true
+        ;;
     *) scenarios=$* ;;
 esac
 left_out= why=
