@@ -2,11 +2,10 @@
 
 import json
 import os
-import resource
 import sqlite3
 import subprocess
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -49,7 +48,9 @@ class Camera:
         if confirm:
             self.outbox.settle([(name.seq, name.tag) for name in names])
 
-    def audit(self, *options: str, **variables: str) -> subprocess.CompletedProcess:
+    def audit(
+        self, *options: str, within: Sequence[str] = (), **variables: str
+    ) -> subprocess.CompletedProcess:
         environment = {
             **os.environ,
             **AWS,
@@ -58,7 +59,7 @@ class Camera:
             "FACEFLEET_BUCKET": BUCKET,
         }
         return subprocess.run(
-            [BIN / "facefleet", "audit", self.path, *options],
+            [*within, BIN / "facefleet", "audit", self.path, *options],
             env=environment,
             capture_output=True,
             text=True,
@@ -246,10 +247,5 @@ def test_more_outboxes_than_a_process_may_have_open_files(camera: Camera, tmp_pa
         outbox = Outbox(tmp_path / f"{number}.sqlite", f"edge-{number}", "front", MIB)
         outbox.close()
         paths.append(str(outbox.path))
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (40, hard))
-    try:
-        found = camera.audit(*paths)
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    found = camera.audit(*paths, within=["prlimit", "--nofile=40"])
     assert found.returncode == 0, found.stderr
