@@ -3,6 +3,12 @@ PYTHON ?= python3
 BIN := .venv/bin
 # What a shell has of AWS's or facefleet's has no business here.
 unexport $(filter AWS_% FACEFLEET_%,$(.VARIABLES))
+# A proxy of the shell is not for the services on this machine.
+comma := ,
+no_proxy_of_shell := $(or $(no_proxy),$(NO_PROXY))
+ifneq ($(no_proxy_of_shell),*)
+export no_proxy := $(addsuffix $(comma),$(no_proxy_of_shell))localhost,127.0.0.1,::1
+endif
 export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export SOURCE V
