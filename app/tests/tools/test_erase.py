@@ -4,7 +4,9 @@ import re
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from datetime import UTC, date, datetime
+from contextlib import closing
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
@@ -13,7 +15,7 @@ from urllib.parse import quote
 import pytest
 from facefleet.delivery.outbox import Outbox
 from facefleet.names import FaceName
-from facefleet.tools.erasures import Erasure, Scope
+from facefleet.tools.erasures import Erasure, Scope, body
 
 from lab.rig import AWS, BUCKET, Rig, s3
 from lab.shell import facefleet, told
@@ -204,6 +206,58 @@ def test_the_audit_takes_it_for_erased_and_not_for_missing(bucket: Bucket, tmp_p
     outbox.close()
     found = audit()
     assert (found.returncode, f"missing  {after}" in found.stdout) == (1, True)
+
+
+@pytest.mark.parametrize("ahead", [timedelta(minutes=10), timedelta(days=400), -timedelta(days=3)])
+def test_a_devices_clock_decides_nothing(bucket: Bucket, tmp_path: Path, ahead: timedelta) -> None:
+    path = tmp_path / "front.sqlite"
+
+    def capture(count: int) -> list[FaceName]:
+        with closing(Outbox(path, "edge-1", "front", 1 << 20)) as outbox:
+            faces = [(datetime.now(UTC) + ahead, b"%d" % n) for n in range(count)]
+            names, _ = outbox.add(faces)
+            outbox.settle([(name.seq, name.tag) for name in names])
+            return names
+
+    def audit():
+        return facefleet("audit", str(path), BUCKET=BUCKET, AWS_ENDPOINT_URL=bucket.endpoint, **AWS)
+
+    bucket.put(*map(str, capture(5)))
+    assert audit().returncode == 0
+    assert bucket.erase("--device", "edge-1", "--yes").returncode == 0
+    found = audit()
+    assert found.returncode == 0, found.stdout
+    assert found.stdout.splitlines()[1].split()[9:13] == ["0", "5", "0", "0"]
+    (lost,) = capture(1)  # of which no record says that it was erased
+    found = audit()
+    assert (found.returncode, f"missing  {lost}" in found.stdout) == (1, True)
+
+
+def test_an_older_record_stands_for_what_was_captured_by_then() -> None:
+    face = FaceName.parse(key("edge-1", MONDAY))
+    scope = Scope("edge-1", None)
+    assert Erasure(scope, MONDAY).read(b"").explains(face)
+    assert not Erasure(scope, MONDAY - timedelta(seconds=1)).read(b"").explains(face)
+    assert not Erasure(Scope("edge-2", None), TUESDAY).read(b"").explains(face)
+
+
+def test_a_record_explains_what_it_names() -> None:
+    at = [FaceName.parse(key("edge-1", MONDAY, seq)) for seq in (1, 2, 3, 5)]
+    record = body([at[0], at[1], at[3]])
+    assert record == b'{"edge-1/front/0123abcd":[[1,2],[5,5]]}'
+    found = Erasure(Scope("edge-1", None), datetime(2020, 1, 1, tzinfo=UTC)).read(record)
+    assert [found.explains(face) for face in at] == [True, True, False, True]
+    assert not found.explains(replace(at[0], camera="back"))
+    assert not found.explains(replace(at[0], epoch="fedcba98"))
+
+
+def test_a_record_that_cannot_be_read_is_told(bucket: Bucket, tmp_path: Path) -> None:
+    path = tmp_path / "front.sqlite"
+    Outbox(path, "edge-1", "front", 1 << 20).close()
+    bucket.put(Scope("edge-1", None).record(MONDAY))
+    found = facefleet("audit", str(path), BUCKET=BUCKET, AWS_ENDPOINT_URL=bucket.endpoint, **AWS)
+    assert found.returncode == 1
+    assert "is no record of an erasure" in told(found)[0]
 
 
 @pytest.mark.parametrize(

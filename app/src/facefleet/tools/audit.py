@@ -19,7 +19,7 @@ from facefleet.delivery.outbox import LEDGER_DAYS, Counts, State
 from facefleet.errors import FacefleetError, printable
 from facefleet.names import FaceName, camera_prefix
 from facefleet.settings import AuditSettings
-from facefleet.tools.erasures import RECORDS, Erasure, erased
+from facefleet.tools.erasures import RECORDS, Erasure
 from facefleet.tools.tables import table
 
 LISTED = 1000  # keys of each kind that are remembered; all are counted
@@ -104,8 +104,7 @@ def _audit(
     # First the ledger, then the bucket: what was confirmed by then must be listed.
     account = Account(f"{ledger.device}/{ledger.camera}", ledger.epoch, ledger.snapshot(since))
     account.lines_gone, account.too_old = ledger.lines_gone, ledger.too_old
-    found = map(Erasure.parse, _list(client, bucket, RECORDS))
-    erasures = [one for one in found if one is not None]
+    erasures = list(_erasures(client, bucket, ledger.device))
     rows = ledger.rows()
     row = next(rows, None)
     prefix = camera_prefix(ledger.device, ledger.camera)
@@ -126,7 +125,7 @@ def _audit(
 
 def _absent(account: Account, row: tuple[FaceName, State], erasures: list[Erasure]) -> None:
     name, state = row
-    if state is State.STORED and erased(name, erasures):
+    if state is State.STORED and any(one.explains(name) for one in erasures):
         account.erased += 1
     elif state is State.STORED:
         account.missing.add(str(name))
@@ -144,6 +143,23 @@ def _unknown(
         account.unexpected.add(key)
     elif name.epoch == ledger.epoch and not ledger.knows(name):
         account.unexpected.add(key)  # else it was captured since, or evicted on its way
+
+
+def _erasures(client, bucket: str, device: str) -> Iterator[Erasure]:
+    """Those that may have been of the device's faces. Raises FacefleetError."""
+    for key in _list(client, bucket, RECORDS):
+        found = Erasure.parse(key)
+        if found is None or found.scope.device not in (None, device):
+            continue
+        with aws.told(bucket, "s3:GetObject"):
+            body = client.get_object(Bucket=bucket, Key=key)["Body"].read()
+        try:
+            yield found.read(body)
+        except (ValueError, TypeError, AttributeError) as error:
+            raise FacefleetError(
+                f"{bucket}: {printable(key)} is no record of an erasure ({error}): "
+                "restore the version that `facefleet erase` wrote"
+            ) from error
 
 
 def _list(client, bucket: str, prefix: str, after: str = "") -> Iterator[str]:

@@ -18,7 +18,7 @@ from facefleet import aws
 from facefleet.errors import FacefleetError
 from facefleet.names import FaceName
 from facefleet.settings import EraseSettings
-from facefleet.tools.erasures import Scope
+from facefleet.tools.erasures import Scope, body
 from facefleet.tools.tables import table
 
 BATCH = 1000  # versions in one request, as S3 has it
@@ -75,11 +75,13 @@ def erase(settings: EraseSettings, scope: Scope, *, really: bool) -> None:
 class _Eraser:
     def __init__(self, client: Any, bucket: str, scope: Scope) -> None:
         self._client, self._bucket, self._scope = client, bucket, scope
+        self._named: set[FaceName] = set()  # by a record of this run
         self._nobodys = 0  # objects in quarantine that name no device
         self._keeps_versions = self._may_have_versions()
 
     def run(self, really: bool) -> None:
-        faces = self._faces()
+        names: set[FaceName] = set()
+        faces = self._faces(names)
         quarantine, set_aside = self._quarantine()
         print(f"{self._bucket}: {self._scope}")
         print(_table(faces=faces, quarantine=quarantine))
@@ -91,7 +93,7 @@ class _Eraser:
         elif not really:
             print("Nothing was deleted: --yes deletes it.")
         else:
-            self._delete_all(set_aside, total)
+            self._delete_all(names, set_aside, total)
         print(NOTE)
 
     def _may_have_versions(self) -> bool:
@@ -108,11 +110,14 @@ class _Eraser:
 
     # -- what there is -------------------------------------------------------------------------
 
-    def _faces(self) -> Found:
+    def _faces(self, names: set[FaceName] | None = None) -> Found:
+        """Count them; `names` takes their names."""
         found = Found()
         for prefix in self._prefixes():
             for version in self._versions(prefix):
                 found.add(version)
+                if names is not None:
+                    names.update(_names([version]))
         return found
 
     def _prefixes(self) -> Iterator[str]:
@@ -177,11 +182,12 @@ class _Eraser:
 
     # -- what is done --------------------------------------------------------------------------
 
-    def _delete_all(self, set_aside: list[Version], total: int) -> None:
-        record = self._scope.record(datetime.now(UTC))
-        self._client.put_object(Bucket=self._bucket, Key=record, Body=b"")
+    def _delete_all(self, names: set[FaceName], set_aside: list[Version], total: int) -> None:
+        record = self._record(names)
         done = 0
         for batch in self._batches(set_aside):
+            if late := _names(batch) - self._named:  # it came meanwhile
+                self._record(late)
             self._delete(batch)
             done += len(batch)
             if sys.stderr.isatty():
@@ -191,6 +197,13 @@ class _Eraser:
         print(f"Deleted for good: {done:,} (recorded as {record}).")
         if left := self._faces().objects + self._quarantine()[0].objects:
             raise FacefleetError(f"{left:,} objects came meanwhile: run this again")
+
+    def _record(self, names: set[FaceName]) -> str:
+        """Say what is going to be deleted: a run that is interrupted has said it, too."""
+        record = self._scope.record(datetime.now(UTC))
+        self._client.put_object(Bucket=self._bucket, Key=record, Body=body(names))
+        self._named |= names
+        return record
 
     def _batches(self, set_aside: list[Version]) -> Iterator[list[Version]]:
         for start in range(0, len(set_aside), BATCH):
@@ -237,6 +250,12 @@ def _read(page: dict) -> list[Version]:
         for kind, marker in (("Versions", False), ("Contents", False), ("DeleteMarkers", True))
         for one in page.get(kind, ())
     ]
+
+
+def _names(versions: list[Version]) -> set[FaceName]:
+    """The faces that are among them; quarantine has none by that name."""
+    found = (FaceName.parse(version.key) for version in versions)
+    return {name for name in found if name is not None}
 
 
 def _spell(version: Version) -> dict[str, str]:

@@ -1,10 +1,12 @@
 """What is erased from the bucket: whose faces, and the record that stays of it."""
 
+import json
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 
+from facefleet.delivery.outbox import ranges
 from facefleet.errors import FacefleetError
 from facefleet.names import FaceName, is_label
 
@@ -42,16 +44,21 @@ class Scope:
         return self.device in (None, face.device) and self.day in (None, face.captured.date())
 
     def record(self, at: datetime) -> str:
-        """The key of the empty object that says what was erased, and when."""
+        """The key of the object that says what was erased, and when."""
         return f"{RECORDS}{at:{_TIME}}/{self.device or _ALL}/{self.day or _ALL}"
 
 
 @dataclass(frozen=True, slots=True)
 class Erasure:
-    """That a scope was erased: what had been captured by then."""
+    """That a scope was erased.
+
+    `faces` has the first and last seqs that were deleted, by device/camera/epoch. None: an older
+    record, which names none, and stands for what had been captured by then.
+    """
 
     scope: Scope
     at: datetime
+    faces: dict[str, list[tuple[int, int]]] | None = None
 
     @classmethod
     def parse(cls, key: str) -> "Erasure | None":
@@ -67,10 +74,35 @@ class Erasure:
         found = cls(Scope(device, _day(day) if day else None), at)
         return found if found.scope.record(at) == key else None
 
+    def read(self, body: bytes) -> "Erasure":
+        """The same, with what the record's body says. Raises ValueError."""
+        if not body:
+            return self
+        faces = {outbox: [(a, b) for a, b in seqs] for outbox, seqs in json.loads(body).items()}
+        return replace(self, faces=faces)
 
-def erased(face: FaceName, erasures: Iterable[Erasure]) -> bool:
-    """Whether one of them explains that a face is not in the bucket."""
-    return any(one.scope.covers(face) and face.captured <= one.at for one in erasures)
+    def explains(self, face: FaceName) -> bool:
+        """Whether a face is not in the bucket for this reason.
+
+        The time in a face's name is its device's, which may have had any clock.
+        """
+        if self.faces is None:
+            return self.scope.covers(face) and face.captured <= self.at
+        seqs = self.faces.get(_outbox(face), ())
+        return any(first <= face.seq <= last for first, last in seqs)
+
+
+def body(faces: Iterable[FaceName]) -> bytes:
+    """What a record says of the faces that are deleted."""
+    seqs: dict[str, set[int]] = {}
+    for face in faces:
+        seqs.setdefault(_outbox(face), set()).add(face.seq)
+    named = {outbox: ranges(sorted(found)) for outbox, found in seqs.items()}
+    return json.dumps(named, separators=(",", ":")).encode()
+
+
+def _outbox(face: FaceName) -> str:
+    return f"{face.device}/{face.camera}/{face.epoch}"
 
 
 def _day(text: str) -> date | None:
