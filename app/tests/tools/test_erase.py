@@ -15,7 +15,7 @@ from urllib.parse import quote
 import pytest
 from facefleet.delivery.outbox import Outbox
 from facefleet.names import FaceName
-from facefleet.tools.erasures import Erasure, Scope, body
+from facefleet.tools.erasures import Erasure, Faces, Scope
 
 from lab.rig import AWS, BUCKET, Rig, s3
 from lab.shell import facefleet, told
@@ -243,7 +243,7 @@ def test_an_older_record_stands_for_what_was_captured_by_then() -> None:
 
 def test_a_record_explains_what_it_names() -> None:
     at = [FaceName.parse(key("edge-1", MONDAY, seq)) for seq in (1, 2, 3, 5)]
-    record = body([at[0], at[1], at[3]])
+    record = Faces([at[0], at[1], at[3]]).body()
     assert record == b'{"edge-1/front/0123abcd":[[1,2],[5,5]]}'
     found = Erasure(Scope("edge-1", None), datetime(2020, 1, 1, tzinfo=UTC)).read(record)
     assert [found.explains(face) for face in at] == [True, True, False, True]

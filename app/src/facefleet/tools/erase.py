@@ -18,7 +18,7 @@ from facefleet import aws
 from facefleet.errors import FacefleetError
 from facefleet.names import FaceName
 from facefleet.settings import EraseSettings
-from facefleet.tools.erasures import Scope, body
+from facefleet.tools.erasures import Faces, Scope
 from facefleet.tools.tables import table
 
 BATCH = 1000  # versions in one request, as S3 has it
@@ -75,12 +75,11 @@ def erase(settings: EraseSettings, scope: Scope, *, really: bool) -> None:
 class _Eraser:
     def __init__(self, client: Any, bucket: str, scope: Scope) -> None:
         self._client, self._bucket, self._scope = client, bucket, scope
-        self._named: set[FaceName] = set()  # by a record of this run
         self._nobodys = 0  # objects in quarantine that name no device
         self._keeps_versions = self._may_have_versions()
 
     def run(self, really: bool) -> None:
-        names: set[FaceName] = set()
+        names = Faces()
         faces = self._faces(names)
         quarantine, set_aside = self._quarantine()
         print(f"{self._bucket}: {self._scope}")
@@ -110,14 +109,14 @@ class _Eraser:
 
     # -- what there is -------------------------------------------------------------------------
 
-    def _faces(self, names: set[FaceName] | None = None) -> Found:
-        """Count them; `names` takes their names."""
+    def _faces(self, names: Faces | None = None) -> Found:
+        """Count the scope's faces, and add their names to `names`."""
         found = Found()
         for prefix in self._prefixes():
             for version in self._versions(prefix):
                 found.add(version)
                 if names is not None:
-                    names.update(_names([version]))
+                    names.add(_names([version]))
         return found
 
     def _prefixes(self) -> Iterator[str]:
@@ -182,12 +181,14 @@ class _Eraser:
 
     # -- what is done --------------------------------------------------------------------------
 
-    def _delete_all(self, names: set[FaceName], set_aside: list[Version], total: int) -> None:
+    def _delete_all(self, names: Faces, set_aside: list[Version], total: int) -> None:
         record = self._record(names)
         done = 0
         for batch in self._batches(set_aside):
-            if late := _names(batch) - self._named:  # it came meanwhile
-                self._record(late)
+            late = [name for name in _names(batch) if name not in names]
+            if late:  # they came meanwhile
+                self._record(Faces(late))
+                names.add(late)
             self._delete(batch)
             done += len(batch)
             if sys.stderr.isatty():
@@ -198,11 +199,10 @@ class _Eraser:
         if left := self._faces().objects + self._quarantine()[0].objects:
             raise FacefleetError(f"{left:,} objects came meanwhile: run this again")
 
-    def _record(self, names: set[FaceName]) -> str:
-        """Say what is going to be deleted: a run that is interrupted has said it, too."""
+    def _record(self, names: Faces) -> str:
+        """Write what is about to be deleted, so that an interrupted run has a record, too."""
         record = self._scope.record(datetime.now(UTC))
-        self._client.put_object(Bucket=self._bucket, Key=record, Body=body(names))
-        self._named |= names
+        self._client.put_object(Bucket=self._bucket, Key=record, Body=names.body())
         return record
 
     def _batches(self, set_aside: list[Version]) -> Iterator[list[Version]]:

@@ -92,13 +92,24 @@ class Erasure:
         return any(first <= face.seq <= last for first, last in seqs)
 
 
-def body(faces: Iterable[FaceName]) -> bytes:
-    """What a record says of the faces that are deleted."""
-    seqs: dict[str, set[int]] = {}
-    for face in faces:
-        seqs.setdefault(_outbox(face), set()).add(face.seq)
-    named = {outbox: ranges(sorted(found)) for outbox, found in seqs.items()}
-    return json.dumps(named, separators=(",", ":")).encode()
+class Faces:
+    """The faces that a record names. There may be millions."""
+
+    def __init__(self, faces: Iterable[FaceName] = ()) -> None:
+        self._seqs: dict[str, set[int]] = {}  # by device/camera/epoch
+        self.add(faces)
+
+    def add(self, faces: Iterable[FaceName]) -> None:
+        for face in faces:
+            self._seqs.setdefault(_outbox(face), set()).add(face.seq)
+
+    def __contains__(self, face: FaceName) -> bool:
+        return face.seq in self._seqs.get(_outbox(face), ())
+
+    def body(self) -> bytes:
+        """The record's content: see `Erasure.read`."""
+        named = {outbox: ranges(sorted(seqs)) for outbox, seqs in self._seqs.items()}
+        return json.dumps(named, separators=(",", ":")).encode()
 
 
 def _outbox(face: FaceName) -> str:
