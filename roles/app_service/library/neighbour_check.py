@@ -3,6 +3,7 @@
 
 import json
 import socket
+import subprocess
 import sys
 
 from ansible.module_utils.basic import AnsibleModule
@@ -45,7 +46,6 @@ refused:
   elements: str
 """
 
-NAMESPACE = "facefleet-nb"
 HOST_END, FAR_END = "facefleet-nb0", "facefleet-nb1"
 HOST, NEIGHBOUR = "169.254.77.1", "169.254.77.2"
 NAME = "{} {}:{}"  # of a port
@@ -95,16 +95,36 @@ def answers(address, port):
 
 
 class Neighbour:
-    """Another machine, as far as the host's network can tell."""
+    """Another machine, as far as the host's network can tell.
+
+    Its network namespace has no name: `ip netns add` would mount /run/netns anew, over the
+    namespaces of the pods that run, and none of these could be ended then. It lasts as long as the
+    process in it, which ends with this one, however this one ends.
+    """
 
     def __init__(self, run, python):
         self._run = run
         self._python = python
 
     def __enter__(self):
-        self.__exit__()  # what an interrupted run left
-        self._ip("netns", "add", NAMESPACE)
-        self._ip(*f"link add {HOST_END} type veth peer name {FAR_END} netns {NAMESPACE}".split())
+        self._process = subprocess.Popen(
+            ["unshare", "--net", "sh", "-c", "echo ready && exec cat"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+        try:
+            if not self._process.stdout.readline():
+                raise OSError("unshare --net makes no network namespace: see `dmesg`")
+            self._link()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def _link(self):
+        self._ip("link", "delete", HOST_END, check_rc=False)  # of a run that has only just ended
+        far = f"peer name {FAR_END} netns {self._process.pid}"
+        self._ip(*f"link add {HOST_END} type veth {far}".split())
         self._ip("address", "add", f"{HOST}/30", "dev", HOST_END)
         self._ip("link", "set", HOST_END, "up")
         for command in (
@@ -112,28 +132,28 @@ class Neighbour:
             f"link set {FAR_END} up",
             f"route add default via {HOST}",
         ):
-            self._ip("-n", NAMESPACE, *command.split())
-        return self
+            self._inside("ip", *command.split())
 
     def __exit__(self, *_):
-        self._run(["ip", "link", "delete", HOST_END])
-        self._run(["ip", "netns", "delete", NAMESPACE])
+        self._ip("link", "delete", HOST_END, check_rc=False)
+        self._process.communicate()
 
-    def _ip(self, *arguments):
-        self._run(["ip", *arguments], check_rc=True)
+    def _ip(self, *arguments, check_rc=True):
+        self._run(["ip", *arguments], check_rc=check_rc)
+
+    def _inside(self, *command):
+        """What a command that the neighbour runs prints."""
+        enter = ["nsenter", f"--net=/proc/{self._process.pid}/ns/net"]
+        return self._run([*enter, *command], check_rc=True)[1]
 
     def reaches(self, targets):
         """Those of (address, port) that it can connect to."""
-        command = ["ip", "netns", "exec", NAMESPACE, self._python, "-c", CONNECT]
-        arguments = [json.dumps(targets), str(PATIENCE)]
-        return {
-            tuple(target) for target in json.loads(self._run(command + arguments, check_rc=True)[1])
-        }
+        found = self._inside(self._python, "-c", CONNECT, json.dumps(targets), str(PATIENCE))
+        return {tuple(target) for target in json.loads(found)}
 
     def is_linked(self):
         """Whether the host answers it at all: else what it does not reach proves nothing."""
-        entry = self._run(["ip", "-n", NAMESPACE, "neigh", "show", HOST], check_rc=True)[1]
-        return "lladdr" in entry
+        return "lladdr" in self._inside("ip", "neigh", "show", HOST)
 
 
 def main():
