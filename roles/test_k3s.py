@@ -131,3 +131,19 @@ def test_the_firewall_knows_the_networks_of_pods_and_services():
     given = {"cluster-cidr": "10.9.0.0/16,fd09::/56", "service-cidr": ["10.8.0.0/16", "fd08::/112"]}
     networks = ROLE.value("__k3s_networks", k3s_config=given)
     assert networks == ["10.9.0.0/16", "fd09::/56", "10.8.0.0/16", "fd08::/112"]
+
+
+@pytest.mark.parametrize(
+    ("address", "url"),
+    [
+        ("192.0.2.7", "https://192.0.2.7:6443"),
+        ("jetson-1.example.org", "https://jetson-1.example.org:6443"),
+        ("2001:db8::7", "https://[2001:db8::7]:6443"),
+        ("[2001:db8::7]", "https://[2001:db8::7]:6443"),
+    ],
+)
+def test_an_agent_finds_its_server_by_any_address(address, url):
+    config = ROLE.value(
+        "__k3s_configs", k3s_server_address=address, inventory_hostname="b", facefleet_nodeport=1
+    )
+    assert config["agent"]["server"] == url
