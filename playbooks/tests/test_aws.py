@@ -8,6 +8,7 @@ from threading import Thread
 import pytest
 from conftest import SSH_PORT, play
 
+SISTER = "203.0.113.77/32"  # a device of another inventory that has the same cloud
 AWS_YML, TEARDOWN = "playbooks/aws.yml", "playbooks/teardown_aws.yml"
 
 
@@ -129,8 +130,9 @@ def check_access(made):
     assert statement["Principal"] == {"Service": "ec2.amazonaws.com"}
 
 
-def check_network(made):
+def check_network(made, *others):
     assert allowed(made.group) == {
+        *others,
         ("tcp", 22, 22, "198.51.100.21/32"),
         ("tcp", 31883, 31883, "203.0.113.12/32"),
         ("tcp", 31883, 31883, "203.0.113.11/32"),
@@ -181,8 +183,16 @@ def drift(made):
         "ToPort": 8080,
         "IpRanges": [{"CidrIp": "0.0.0.0/0"}],
     }
+    sister = {
+        "IpProtocol": "tcp",
+        "FromPort": 31883,
+        "ToPort": 31883,
+        "IpRanges": [
+            {"CidrIp": SISTER, "Description": "the broker from the devices of site-b"},
+        ],
+    }
     group = made.group["GroupId"]
-    made.ec2.authorize_security_group_ingress(GroupId=group, IpPermissions=[opened])
+    made.ec2.authorize_security_group_ingress(GroupId=group, IpPermissions=[opened, sister])
     made.ec2.revoke_security_group_ingress(
         GroupId=group,
         IpPermissions=[rule for rule in made.group["IpPermissions"] if rule["FromPort"] == 22],
@@ -199,10 +209,10 @@ def drift(made):
     made.ec2.stop_instances(InstanceIds=[vm])
 
 
-def check(made):
+def check(made, *others):
     check_bucket(made)
     check_access(made)
-    check_network(made)
+    check_network(made, *others)
     check_vms(made, {"cloud-1": "t3.medium", "cloud-2": "t4g.small"})
 
 
@@ -231,8 +241,10 @@ def test_a_life(aws, fleet):
         drift(made)
         repaired = play(AWS_YML, inventory)
         assert repaired.code == 0, repaired.output
+        assert "are removed, as added by hand" in repaired.flat
         assert "tcp 8080 from 0.0.0.0/0" in repaired.flat
-        check(made)
+        assert f"tcp 31883 from {SISTER} (the broker from the devices of site-b)" in repaired.flat
+        check(made, ("tcp", 31883, 31883, SISTER))
         assert {name: vm["InstanceId"] for name, vm in made.vms.items()} == ids
 
     made.s3.delete_bucket_policy(Bucket=made.bucket)  # the server has no TLS
