@@ -1,5 +1,6 @@
 """Who gets which certificate: by the inventory, whatever the host asks for."""
 
+import base64
 import datetime
 import importlib.util
 from pathlib import Path
@@ -26,6 +27,7 @@ def load(path):
 HERE = Path(__file__).parent
 plugin = load(HERE / "action_plugins/signed_certificate.py")
 claims = load(HERE / "filter_plugins/claimed_settings.py")
+strange = load(HERE / "filter_plugins/strange_certificates.py")
 GROUPS = {"cloud": ["cloud-1"], "edge": ["edge-1", "edge-2", "processor.facefleet"], "all": ["x"]}
 NOW = datetime.datetime.now(datetime.UTC)
 
@@ -214,3 +216,45 @@ def test_facts_that_claim_to_be_settings_are_told_from_facts():
     lies = {"pki_dir": 1, "__pki_issued": 1, "facefleet_bucket": 1, "group_names": 1, "omit": 1}
     assert claims.claimed_settings({**told, **lies}) == sorted(lies)
     assert len(claims.claimed_settings({f"pki_{'x' * 10_000}{n}": 1 for n in range(9999)})) == 5
+
+
+def present(pem):
+    """As ansible.builtin.slurp returns the certificate of edge-1."""
+    content = pem if pem is None else base64.b64encode(pem.encode()).decode()
+    return [{"content": content, "item": {"name": "edge-1", "folder": "/etc/pki"}}]
+
+
+@pytest.fixture
+def certified(authority, key):
+    authority.certify(wanted(), key.public_key(), 365, dry_run=False)
+    return authority.files("edge-1")["tls.crt"]
+
+
+def test_a_certificate_of_another_authority_is_told(certified, tmp_path):
+    assert strange.strange_certificates(present(certified), tmp_path) == []
+    other = tmp_path / "other"
+    assert strange.strange_certificates(present(certified), other) == ["/etc/pki/tls.crt"]
+    make_authority(other, 1)  # of the same name, with a key of its own
+    assert strange.strange_certificates(present(certified), other) == ["/etc/pki/tls.crt"]
+
+
+def test_a_certificate_of_a_former_authority_is_not(certified, tmp_path):
+    make_authority(tmp_path, 2)
+    (tmp_path / "authorities/1").rename(tmp_path / "dropped")
+    assert strange.strange_certificates(present(certified), tmp_path) == []
+    (tmp_path / "issued/edge-1.crt").rename(tmp_path / "issued/edge-1.crt.1f")
+    assert strange.strange_certificates(present(certified), tmp_path) == []
+    (tmp_path / "issued/edge-1.crt.1f").unlink()
+    assert strange.strange_certificates(present(certified), tmp_path) == ["/etc/pki/tls.crt"]
+
+
+def test_a_certificate_that_is_not_on_the_list_of_its_authority_is_not(certified, tmp_path):
+    """As after a backup of the authority was put back."""
+    (tmp_path / "issued/edge-1.crt").unlink()
+    assert strange.strange_certificates(present(certified), tmp_path) == []
+
+
+@pytest.mark.parametrize("pem", [None, "", "-----BEGIN CERTIFICATE-----", "x" * 1_000_000])
+def test_what_is_no_certificate_is_not(pem, tmp_path):
+    assert strange.strange_certificates(present(pem), tmp_path) == []
+    assert strange.strange_certificates([{"content": {"a": 1}}, {}], tmp_path) == []
