@@ -12,27 +12,25 @@ init_plugin_loader([])
 
 
 class RoleVariables:
-    """The defaults and vars of a role."""
+    """The defaults and vars of a role, as `variables`."""
 
     def __init__(self, role):
         self._loader = DataLoader()
-        self._variables = {"role_path": str(ROLES / role)}
+        self.variables = {"role_path": str(ROLES / role)}
         for path in [
             ROLES / role / "defaults/main.yml",
             *sorted((ROLES / role).glob("vars/**/*.yml")),
         ]:
-            self._variables |= (
-                self._loader.load_from_file(str(path), trusted_as_template=True) or {}
-            )
+            self.variables |= self._loader.load_from_file(str(path), trusted_as_template=True) or {}
 
     def value(self, name, **variables):
         """What the variable `name` is where the inventory and the tasks before gave `variables`."""
-        templar = Templar(self._loader, variables=self._variables | variables)
+        templar = Templar(self._loader, variables=self.variables | variables)
         return templar.template(trust_as_template(f"{{{{ {name} }}}}"))
 
     def raw(self, name):
         """The variable as it is written."""
-        return self._variables[name]
+        return self.variables[name]
 
 
 def library(role, name, folder="library"):
