@@ -68,3 +68,20 @@ def test_what_the_controller_does_it_does_as_the_user_who_runs_ansible(path):
 def test_a_module_can_be_read_by_the_python_of_the_oldest_host(path):
     """JetPack 5 has 3.8."""
     ast.parse(path.read_text(), feature_version=(3, 8))
+
+
+def test_nothing_is_done_as_root_on_the_controller():
+    """Nor on the host that builds images, where that is the controller."""
+    seen = 0
+    for path in sorted((ROOT / "roles").rglob("tasks/*.yml")):
+        for task in tasks(yaml.safe_load(path.read_text())):
+            host = str(task.get("delegate_to"))
+            if "__app_image_build_host" in host:
+                seen += 1
+                builds = task.get("become") == "{{ __app_image_builder_become }}"
+                assert builds or task["vars"]["ansible_become"] is False, (path, task["name"])
+            elif host == "localhost":
+                seen += 1
+                as_user = task.get("become") is False
+                assert as_user or task["vars"]["ansible_become"] is False, (path, task["name"])
+    assert seen > 10
