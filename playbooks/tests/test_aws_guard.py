@@ -1,6 +1,7 @@
 """A fleet of local processes never reaches the real AWS, whatever the shell and the home have."""
 
 import json
+import shutil
 import socket
 import subprocess
 import sys
@@ -86,13 +87,14 @@ def local(state, **more):
     return ["-e", json.dumps({"facefleet_state_dir": str(state), **ports, **more})]
 
 
-BAD_VARIABLES = {
-    "no endpoint": ({"facefleet_s3_endpoint": ""}, "facefleet_s3_endpoint is empty"),
-    "no environment": (
+# A host of the cloud to what its inventory says, and the sentence for it.
+BAD_HOSTS = {
+    "no-endpoint": ({"facefleet_s3_endpoint": ""}, "facefleet_s3_endpoint is empty"),
+    "no-environment": (
         {"facefleet_aws_environment": {}},
         "has no AWS_ENDPOINT_URL: set it to facefleet_s3_endpoint",
     ),
-    "AWS's own address": (
+    "the-real-address": (
         {"facefleet_s3_endpoint": "https://s3.eu-central-1.amazonaws.com"},
         "set the address of an S3 of your own",
     ),
@@ -107,15 +109,20 @@ BAD_SHELLS = [
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("bad", BAD_VARIABLES)
 @pytest.mark.parametrize("playbook", [AWS_YML, "playbooks/cloud.yml", "playbooks/teardown_aws.yml"])
-def test_an_inventory_without_an_s3_of_its_own_is_refused(state, outside, playbook, bad):
+def test_an_inventory_without_an_s3_of_its_own_is_refused(state, outside, playbook, tmp_path):
     environment, seen = outside
-    variables, sentence = BAD_VARIABLES[bad]
-    ran = play(playbook, LOCAL, *local(state, **variables), **environment)
+    shutil.copytree(LOCAL / "group_vars", tmp_path / "inventory/group_vars")
+    hosts = {host: variables for host, (variables, _) in BAD_HOSTS.items()}
+    groups = {"cloud": {"hosts": hosts}}
+    (tmp_path / "inventory/hosts.yml").write_text(json.dumps({"all": {"children": groups}}))
+    ran = play(playbook, tmp_path / "inventory", *local(state), **environment)
     assert ran.code != 0
-    assert sentence in ran.flat
-    assert SURE in ran.flat
+    for host, (_, sentence) in BAD_HOSTS.items():
+        said = ran.output.partition(f"fatal: [{host}]: FAILED!")[2].partition("fatal: [")[0]
+        said = " ".join(said.split())
+        assert sentence in said
+        assert SURE in said
     assert seen == []
     assert not state.exists()
 
