@@ -218,7 +218,7 @@ def test_site_has_a_sentence_for_each_and_changes_nothing(fleet):
     for host, sentence in SENTENCES.items():
         assert host in LATE or said[host].startswith(sentence), problems
     assert advice.startswith("Nothing was changed on any host.")
-    assert "leave hosts out by --limit 'all" in advice
+    assert "leave hosts out by --limit 'all" in advice, problems
     assert not fleet.state.exists()
 
 

@@ -55,12 +55,20 @@ DEVICES = {"edge-1": "203.0.113.1", "edge-2": ["2001:db8::/64"]}
 FOLDERS = dict.fromkeys(DEVICES, "/srv/fleet/site-a")
 
 
+def shown(rules):
+    return [
+        f"tcp {rule['ports'][0]} from {source} ({rule['rule_desc']})"
+        for rule in rules
+        for source in rule["cidr_ip"] + rule["cidr_ipv6"]
+    ]
+
+
 def rules_beside(*present):
     """The rules that site-a leaves where `present` are there, and what it finds foreign."""
     there = group(*present)
     ours = plugin.broker_ingress(DEVICES, 31883, FOLDERS)
     rules = plugin.with_others(ours, plugin.others_ingress(there, ["/srv/fleet/site-a"]))
-    return plugin.shown_ingress(rules), plugin.foreign_ingress(there, rules)
+    return shown(rules), plugin.foreign_ingress(there, rules)
 
 
 OURS = [

@@ -96,15 +96,6 @@ def foreign_ingress(group, rules):
     ]
 
 
-def shown_ingress(rules):
-    """Rules as `tcp 31883 from 192.0.2.7/32 (the broker from the devices of site-b)`."""
-    return [
-        f"tcp {rule['ports'][0]} from {source} ({rule['rule_desc']})"
-        for rule in rules
-        for source in _sources(rule)
-    ]
-
-
 def _label(inventory):
     """The name of an inventory's folder, in the characters that AWS takes."""
     return re.sub(r"[^\w.-]", "_", str(inventory or "").rstrip("/").rpartition("/")[2], flags=re.A)
@@ -147,7 +138,6 @@ class FilterModule:
             "foreign_ingress": foreign_ingress,
             "network_problem": network_problem,
             "others_ingress": others_ingress,
-            "shown_ingress": shown_ingress,
             "ssh_ingress": lambda sources, inventory: ingress(sources, 22, CONTROLLER, inventory),
             "with_others": with_others,
         }
