@@ -1,7 +1,18 @@
 """What counts as a proof that an object is in the bucket."""
 
+from datetime import date
+
 import pytest
-from facefleet.evidence import Answer, Found, NoListingError, by_head, by_listing, md5, proves
+from facefleet.evidence import (
+    Answer,
+    Found,
+    NoListingError,
+    by_head,
+    by_listing,
+    md5,
+    proves,
+    today,
+)
 
 FACE, CHECKSUM = b"a face", "V2hhdCBTMyBnaXZlcyBiYWNr"
 OTHER = "0" * 32
@@ -91,6 +102,20 @@ def test_size_and_digest_decide(found: Found, holds: bool) -> None:
     assert found.holds(FACE, etag=found.etag) == (found.size == len(FACE))
 
 
+@pytest.mark.parametrize(
+    ("told", "day"),
+    [
+        ("Sat, 28 Feb 2026 23:59:59 GMT", date(2026, 2, 28)),
+        ("Sat, 28 Feb 2026 23:59:59 -0100", date(2026, 3, 1)),
+        ("yesterday", None),
+        ("Fri, 31 Dec 9999 23:59:59 -0100", None),
+    ],
+)
+def test_when_an_object_was_stored_is_the_buckets_word(told: str, day: date | None) -> None:
+    found = by_head(answer(ETag=PLAIN, Content_Length="6", Last_Modified=told))
+    assert found.day == answer(Date=told).day("date") == (day or today())
+
+
 def listing(*entries: str, root: str = "ListBucketResult") -> Answer:
     contents = "".join(f"<Contents>{entry}</Contents>" for entry in entries)
     return answer(
@@ -101,6 +126,10 @@ def listing(*entries: str, root: str = "ListBucketResult") -> Answer:
 def test_what_a_listing_says() -> None:
     entry = f"<Key>{KEY}</Key><Size>6</Size><ETag>&quot;{OTHER}&quot;</ETag>"
     assert by_listing(listing(entry), KEY) == Found(6, OTHER, True)
+    dated = f"{entry}<LastModified>2026-02-28T23:59:59.000Z</LastModified>"
+    assert by_listing(listing(dated), KEY).day == date(2026, 2, 28)
+    undated = f"{entry}<LastModified>yesterday</LastModified>"
+    assert by_listing(listing(undated), KEY).day == today()
     assert by_listing(listing(f"<Key>{KEY}x</Key><Size>6</Size>"), KEY) is None
     assert by_listing(listing(f"<Key>{KEY}</Key>"), KEY) is None
     assert by_listing(listing(), KEY) is None

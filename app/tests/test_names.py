@@ -128,7 +128,16 @@ reasons = st.text(st.characters(exclude_categories=["Cs"]))
 with_reason = st.lists(st.tuples(seqs, hex8, reasons))
 
 
-@given(st.builds(Receipt, hex8, st.lists(st.tuples(seqs, hex8)), with_reason, with_reason))
+@given(
+    st.builds(
+        Receipt,
+        hex8,
+        st.none() | st.dates(),
+        st.lists(st.tuples(seqs, hex8)),
+        with_reason,
+        with_reason,
+    )
+)
 def test_a_receipt_survives_the_wire(receipt: Receipt) -> None:
     assert Receipt.decode(receipt.encode()) == receipt
 

@@ -125,7 +125,7 @@ def use(monkeypatch: pytest.MonkeyPatch, endpoint: str) -> None:
 
 
 def create(data: bytes = FACE, bucket: str = BUCKET) -> bool:
-    """Raises what the first attempt ends with, though the store would go on."""
+    """Whether it is new. Raises what the first attempt ends with, though the store would go on."""
     failures: Queue[UnavailableError] = Queue()
     attributes = {"Content-Type": "image/jpeg", "reason": "a test"}
     store = Store(bucket, 4, failures.put)
@@ -134,7 +134,7 @@ def create(data: bytes = FACE, bucket: str = BUCKET) -> bool:
     done.add_done_callback(lambda _: failures.put(None))
     if (failure := failures.get(timeout=10)) is not None:
         raise failure
-    return done.result()
+    return done.result().new
 
 
 def test_twice_created_is_one_object(monkeypatch: pytest.MonkeyPatch, endpoint: str) -> None:
@@ -347,7 +347,7 @@ def test_an_s3_that_is_down_is_not_one_that_can_do_less(server: Obedient) -> Non
     done = Store(BUCKET, 4, failures.put).create(KEY, FACE, {})
     assert str(failures.get(timeout=10)).endswith("answers with 501 NotImplemented")
     server.answer_probe = server.store
-    assert done.result(10) is True
+    assert done.result(10).new
     assert server.methods == ["PUT"]
     assert server.asked[0].headers["If-None-Match"] == "*"
 
@@ -418,7 +418,7 @@ def test_credentials_may_come_later(
     (tmp_path / "credentials").write_text(
         "[default]\naws_access_key_id=a\naws_secret_access_key=b\n"
     )
-    assert done.result(10) is True
+    assert done.result(10).new
 
 
 def test_a_put_is_tried_again_while_others_go_on(server: Obedient) -> None:
@@ -429,8 +429,8 @@ def test_a_put_is_tried_again_while_others_go_on(server: Obedient) -> None:
     failures.get(timeout=10)
     server.answer = server.store
     two = store.create(KEY + "2", FACE, {})
-    assert two.result(10) is True
-    assert one.result(10) is True
+    assert two.result(10).new
+    assert one.result(10).new
     assert failures.empty()
 
 

@@ -7,14 +7,20 @@ object, has one of its size, and of its digest where the encryption leaves that 
 
 import hashlib
 import re
-from dataclasses import dataclass
-from functools import cache
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from email.utils import parsedate_to_datetime
+from functools import cache, lru_cache
 from xml.etree import ElementTree
 
 from facefleet.errors import FacefleetError
 
 _CODE = re.compile(r"<Code>\s*([\w.]+)\s*</Code>")
 _MD5 = re.compile(r"[0-9a-f]{32}", re.IGNORECASE)
+
+
+def today() -> date:
+    return datetime.now(UTC).date()
 
 
 @dataclass(slots=True)
@@ -40,6 +46,10 @@ class Answer:
     def etag(self) -> str | None:
         return (self.header("etag") or "").strip('"') or None
 
+    def day(self, name: str) -> date:
+        """The day (UTC) of a header's time, and today's where there is none."""
+        return _day(self.header(name)) or today()
+
     @property
     def region(self) -> str | None:
         """Where S3 says that the bucket is."""
@@ -47,6 +57,14 @@ class Answer:
             return told
         found = re.search(rb"<Region>([\w-]+)</Region>", self.body)
         return found[1].decode() if found else None
+
+
+@lru_cache(maxsize=16)  # most answers come within a second of another
+def _day(text: str | None) -> date | None:
+    try:
+        return parsedate_to_datetime(text).astimezone(UTC).date() if text else None
+    except (ValueError, OverflowError):
+        return None
 
 
 @cache
@@ -62,6 +80,8 @@ class Found:
     etag: str
     opaque: bool
     """The ETag may be other than the content's MD5: by encryption, or in parts."""
+    day: date = field(default_factory=today)
+    """When it was stored (UTC), by the bucket's clock."""
 
     def holds(self, content: bytes, etag: str | None = None) -> bool:
         """`etag`: of the answer to the PUT, which an object that it made has too."""
@@ -87,7 +107,7 @@ def by_head(answer: Answer) -> Found | None:
     encryption = answer.header("x-amz-server-side-encryption") or ""
     customer = answer.header("x-amz-server-side-encryption-customer-algorithm")
     opaque = encryption.startswith("aws:kms") or bool(customer) or not _MD5.fullmatch(etag)
-    return Found(int(size), etag, opaque)
+    return Found(int(size), etag, opaque, answer.day("last-modified"))
 
 
 def by_listing(answer: Answer, key: str) -> Found | None:
@@ -104,8 +124,16 @@ def by_listing(answer: Answer, key: str) -> Found | None:
     for entry in root:
         fields = {_tag(one): one.text or "" for one in entry}
         if fields.get("Key") == key and fields.get("Size", "").isdecimal():
-            return Found(int(fields["Size"]), fields.get("ETag", "").strip('"'), True)
+            etag = fields.get("ETag", "").strip('"')
+            return Found(int(fields["Size"]), etag, True, _listed_day(fields.get("LastModified")))
     return None
+
+
+def _listed_day(text: str | None) -> date:
+    try:
+        return date.fromisoformat((text or "")[:10])
+    except ValueError:
+        return today()
 
 
 class NoListingError(FacefleetError):

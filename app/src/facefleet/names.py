@@ -8,7 +8,7 @@ import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 
 _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"  # a DNS label: also fits Kubernetes and S3
 _LABEL_RE = re.compile(_LABEL)
@@ -135,6 +135,9 @@ class Receipt:
     """What became of some faces of one outbox, by (seq, tag)."""
 
     epoch: str
+    day: date | None = None
+    """When those that are stored were (UTC), by the bucket's clock; processors of version 0.1 do
+    not say it."""
     stored: list[tuple[int, str]] = field(default_factory=list)
     quarantined: list[tuple[int, str, str]] = field(default_factory=list)  # and the reason
     refused: list[tuple[int, str, str]] = field(default_factory=list)  # and the reason
@@ -144,6 +147,8 @@ class Receipt:
 
     def encode(self) -> bytes:
         body = {"epoch": self.epoch, "stored": self.stored}
+        if self.day:
+            body["day"] = self.day.isoformat()
         for verdict in ("quarantined", "refused"):
             if rows := getattr(self, verdict):
                 body[verdict] = rows
@@ -158,6 +163,7 @@ class Receipt:
             body = json.loads(payload)
             return cls(
                 epoch=str(body["epoch"]),
+                day=date.fromisoformat(body["day"]) if "day" in body else None,
                 stored=[_face(seq, tag) for seq, tag in body.get("stored", ())],
                 quarantined=_with_reason(body.get("quarantined", ())),
                 refused=_with_reason(body.get("refused", ())),

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import date
 from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import Literal
@@ -42,6 +43,14 @@ class RefusedError(FacefleetError):
     """The bucket will never take this object; others it may."""
 
 
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """An object that is in the bucket with this content."""
+
+    new: bool  # and was not there before
+    day: date  # when it was stored (UTC), by the bucket's clock: its lifecycle counts from then
+
+
 class Store:
     """Writes objects into one bucket; never overwrites one, and takes no answer for a proof.
 
@@ -75,14 +84,14 @@ class Store:
         self._checksums = True  # this S3 takes a checksum, which it then gives back
         self._connections = pycurl.CurlMulti()
         self._connections.setopt(pycurl.M_MAXCONNECTS, parallel)
-        self.probed: Future[bool] = self._probe.done
+        self.probed: Future[Stored] = self._probe.done
         """Ends when S3 has been seen to store: the result says nothing."""
         self.ended: Future[None] = Future()
         """Of the thread; only an error of its own ends it."""
         Thread(target=self._run, name="store", daemon=True).start()
 
-    def create(self, key: str, data: bytes, attributes: dict[str, str]) -> Future[bool]:
-        """True where it was stored, False where it was there already with this content.
+    def create(self, key: str, data: bytes, attributes: dict[str, str]) -> Future[Stored]:
+        """Store an object, unless it is there already with this content.
 
         It is tried until the bucket is available, or else ends with RefusedError. `attributes`:
         Content-Type, and any other name as user metadata (ASCII).
@@ -216,7 +225,7 @@ class Store:
                 put.step = outcome
                 self._pausing.append(put)  # due at once
             elif put is self._probe:
-                self._learn(put, created=outcome)
+                self._learn(put, outcome)
             else:
                 put.done.set_result(outcome)
 
@@ -231,7 +240,7 @@ class Store:
 
     # -- what an answer means ------------------------------------------------------------------
 
-    def _judge(self, put: "_Put", answer: Answer) -> "bool | _Step":
+    def _judge(self, put: "_Put", answer: Answer) -> "Stored | _Step":
         """The outcome, or what to ask next. Raises RefusedError or UnavailableError."""
         match put.step:
             case "PUT":
@@ -250,22 +259,22 @@ class Store:
             raise UnavailableError(self._sentence(answer, _RIGHTS))
         raise UnavailableError(self._no_s3(f"a {put.step}", answer))
 
-    def _judge_put(self, put: "_Put", answer: Answer) -> "bool | _Step":
+    def _judge_put(self, put: "_Put", answer: Answer) -> "Stored | _Step":
         if evidence.proves(answer, put.data, put.checksum):
-            return True
+            return Stored(True, answer.day("date"))
         if 200 <= answer.status < 300:
             put.answered = answer
             return "HEAD"
         if answer.status == 412 and self._conditional:
             put.answered = answer
-            return False if put is self._probe else "HEAD"
+            return Stored(False, answer.day("date")) if put is self._probe else "HEAD"
         if put is self._probe and self._less(answer):
             return "PUT"
         if put is not self._probe and (answer.status == 413 or answer.code in _NEVER):
             raise RefusedError(answer.code or f"S3 answers with {answer.status}")
         raise UnavailableError(self._sentence(answer, "s3:PutObject"))
 
-    def _judge_found(self, put: "_Put", found: Found | None, answer: Answer) -> "bool | _Step":
+    def _judge_found(self, put: "_Put", found: Found | None, answer: Answer) -> "Stored | _Step":
         """`answer`: of the HEAD or the listing, after a PUT or before it."""
         before = put.answered
         if before is None:
@@ -278,7 +287,7 @@ class Store:
         if found is None:
             raise UnavailableError(self._no_s3("a PUT", before))
         if found.holds(put.data, before.etag if created else None):
-            return created
+            return Stored(created, found.day)
         if created:
             raise UnavailableError(self._no_s3("a PUT", before))
         raise RefusedError("another object has this name")
@@ -293,14 +302,14 @@ class Store:
             return True
         return False
 
-    def _learn(self, probe: "_Put", *, created: bool) -> None:
+    def _learn(self, probe: "_Put", outcome: Stored) -> None:
         """From the probe; it is created a second time where it was not there."""
-        if created and self._conditional and not probe.repeated:
+        if outcome.new and self._conditional and not probe.repeated:
             probe.repeated = True
             probe.step, probe.answered, probe.due = "PUT", None, 0.0
             self._pausing.append(probe)
             return
-        if created:
+        if outcome.new:
             self._conditional = False
             log.warning(
                 "this S3 ignores If-None-Match: every object costs a HEAD before its PUT, and two "
@@ -308,7 +317,7 @@ class Store:
                 bucket=self._bucket,
             )
         self._probe = None
-        probe.done.set_result(created)
+        probe.done.set_result(outcome)
 
     def _sentence(self, answer: Answer, right: str) -> str:
         told = aws.advice(
@@ -332,7 +341,7 @@ class _Put:
     key: str
     data: bytes
     attributes: dict[str, str]
-    done: Future[bool] = field(default_factory=Future)
+    done: Future[Stored] = field(default_factory=Future)
     step: _Step = "PUT"
     answered: Answer | None = None  # of the step before
     checksum: str = ""  # SHA-256, as S3 spells it

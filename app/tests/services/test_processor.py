@@ -5,12 +5,13 @@ import json
 import signal
 import urllib.request
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from urllib.parse import quote
 
 import pytest
+from facefleet.evidence import md5
 from facefleet.names import FaceName, content_tag
 from facefleet.news import decode
 from facefleet.services.processor import FUTILE, OVERHEAD, Yield
@@ -78,6 +79,7 @@ def test_a_face_is_stored_and_confirmed(running: Running, camera: str) -> None:
         await_true(lambda: listener.receipts("edge-1", camera), "a receipt comes")
         (receipt,) = listener.receipts("edge-1", camera)
     assert (receipt.epoch, receipt.stored) == (EPOCH, [(1, content_tag(data))])
+    assert datetime.now(UTC).date() - receipt.day <= timedelta(days=1)  # not the camera's day
     assert not receipt.quarantined
     assert not receipt.refused
     found = s3(running.endpoint).get_object(Bucket=BUCKET, Key=key)
@@ -250,6 +252,49 @@ def test_a_login_page_stores_nothing(rig: Rig) -> None:
             assert not listener.receipts("edge-1", "page")
         assert metric(url, "facefleet_faces_stored_total") == 0
         page.shutdown()
+
+
+def test_a_face_that_was_there_before_keeps_its_day(rig: Rig) -> None:
+    """The bucket's lifecycle counts from it, however late the receipt is."""
+    data, new = jpeg(1), jpeg(2)
+
+    class Bucket(BaseHTTPRequestHandler):
+        def do_PUT(self) -> None:
+            there = self.rfile.read(int(self.headers.get("Content-Length", 0))) != new
+            self.send_response(412 if there and self.command == "PUT" else 200)
+            self.send_header("ETag", f'"{md5(data if there else new)}"')
+            self.send_header("Last-Modified", "Sat, 28 Feb 2026 23:59:59 GMT")
+            self.send_header("Content-Length", str(len(data) if self.command == "HEAD" else 0))
+            self.end_headers()
+
+        do_HEAD = do_PUT  # noqa: N815
+
+        def log_message(self, *_: object) -> None:
+            """Nothing."""
+
+    _, port = rig.mosquitto("broker")
+    with ThreadingHTTPServer(("127.0.0.1", 0), Bucket) as bucket:
+        Thread(target=bucket.serve_forever, daemon=True).start()
+        processor(rig, port, f"http://127.0.0.1:{bucket.server_port}")
+        with Listener(port, "receipts/#") as listener:
+            for times in (1, 2):  # the second time, the processor remembers it
+                listener.say(topic(1, data, "days"), data)
+                listener.say(topic(2, new, "days"), new)
+                await_true(
+                    lambda times=times: (
+                        sorted(listener.stored("edge-1", "days")) == sorted([1, 2] * times)
+                    ),
+                    "both are confirmed",
+                )
+            days = {
+                (seq, receipt.day)
+                for receipt in listener.receipts("edge-1", "days")
+                for seq, _ in receipt.stored
+            }
+        bucket.shutdown()
+    (today,) = {day for seq, day in days if seq == 2}
+    assert days == {(1, date(2026, 2, 28)), (2, today)}
+    assert datetime.now(UTC).date() - today <= timedelta(days=1)
 
 
 def test_a_malformed_topic_is_set_aside_once(running: Running) -> None:

@@ -34,19 +34,26 @@ class Camera:
         self.names: list[FaceName] = []
         self.bucket = s3(self.endpoint)
 
-    def capture(self, count: int, days_ago: float = 0) -> list[FaceName]:
-        start, now = len(self.names), datetime.now(UTC) - timedelta(days=days_ago)
+    def capture(self, count: int, ahead: timedelta = timedelta(0)) -> list[FaceName]:
+        """`ahead`: of the device's clock."""
+        start, now = len(self.names), datetime.now(UTC) + ahead
         # Five faces a frame: they share the capture time.
         faces = [(now + timedelta(milliseconds=n // 5), jpeg(start + n)) for n in range(count)]
         names, _ = self.outbox.add(faces)
         self.names += names
         return names
 
-    def store(self, names: list[FaceName], confirm: bool = True) -> None:
+    def store(self, names: list[FaceName], confirm: bool = True, days_ago: int = 0) -> None:
         for name in names:
             self.bucket.put_object(Bucket=BUCKET, Key=str(name), Body=b"x")
         if confirm:
-            self.outbox.settle([(name.seq, name.tag) for name in names])
+            day = datetime.now(UTC).date() - timedelta(days=days_ago)
+            self.outbox.settle([(name.seq, name.tag) for name in names], day=day)
+
+    def expire(self, names: list[FaceName]) -> None:
+        """As the bucket's lifecycle does."""
+        for name in names:
+            self.bucket.delete_object(Bucket=BUCKET, Key=str(name))
 
     def audit(
         self, *options: str, within: Sequence[str] = (), **variables: str
@@ -132,10 +139,9 @@ def test_objects_missing_at_the_ends_are_missed(camera: Camera, which: str) -> N
 
 
 def test_what_the_bucket_no_longer_keeps_is_not_missed(camera: Camera) -> None:
-    camera.store(camera.capture(6, days_ago=15.5))
-    for name in camera.names:
-        camera.bucket.delete_object(Bucket=BUCKET, Key=str(name))
-    camera.store(camera.capture(6, days_ago=14.5))
+    camera.store(camera.capture(6), days_ago=15)
+    camera.expire(camera.names)
+    camera.store(camera.capture(6), days_ago=14)
     assert camera.audit(FACEFLEET_RETENTION_DAYS="15").returncode == 0
     assert camera.audit(FACEFLEET_RETENTION_DAYS="16").stdout.count("missing  faces/") == 6
     assert camera.audit().returncode == 1
@@ -226,19 +232,38 @@ def test_a_ledger_that_has_lost_lines_does_not_balance(camera: Camera) -> None:
 
 
 def test_lines_that_were_pruned_are_no_lost_ones(camera: Camera) -> None:
-    camera.store(camera.capture(5, days_ago=40))
-    for name in camera.names:
-        camera.bucket.delete_object(Bucket=BUCKET, Key=str(name))
+    camera.store(camera.capture(5), days_ago=40)
+    camera.expire(camera.names)
     camera.store(camera.capture(5))
     assert camera.outbox.prune() == 5
     assert camera.audit().returncode == 0
 
 
-def test_what_is_dated_before_the_audit_looks_is_told(camera: Camera) -> None:
-    camera.store(camera.capture(4, days_ago=29.5))
+def test_what_was_stored_before_the_audit_looks_is_told(camera: Camera) -> None:
+    camera.store(camera.capture(4), days_ago=29)
     found = camera.audit()
     assert found.returncode == 0
-    assert "4 confirmed faces are dated before what is looked for" in found.stdout
+    assert "4 confirmed faces were stored before what is looked for" in found.stdout
+
+
+@pytest.mark.parametrize("days", [4000, 1, -1, -35, -20_000])
+def test_a_devices_clock_decides_nothing(camera: Camera, days: int) -> None:
+    ahead = timedelta(days=days)
+    camera.store(camera.capture(3, ahead), days_ago=31)
+    camera.expire(camera.names)
+    kept = camera.capture(3, ahead)
+    camera.store(kept)
+    forged = str(kept[0]).replace(f"-{kept[0].tag}", "-00000000")
+    found = camera.audit()
+    assert found.returncode == 0, found.stdout
+    camera.bucket.put_object(Bucket=BUCKET, Key=forged, Body=b"x")
+    camera.bucket.delete_object(Bucket=BUCKET, Key=str(kept[1]))
+    found = camera.audit()
+    assert found.returncode == 1
+    wrong = [line for line in found.stdout.splitlines() if "ected  faces/" in line]
+    assert wrong == [f"unexpected  {forged}"]
+    wrong = [line for line in found.stdout.splitlines() if line.startswith("missing  ")]
+    assert wrong == [f"missing  {kept[1]}"]
 
 
 def test_more_outboxes_than_a_process_may_have_open_files(camera: Camera, tmp_path: Path) -> None:

@@ -32,12 +32,14 @@ CREATE TABLE evicted (
 );
 CREATE TABLE dropped (seq INTEGER PRIMARY KEY, at TEXT NOT NULL)  -- dead, and deleted by hand
 """
-# Lines that the ledger once had. Files of an older version are without: what they lack counts.
+# Lines that the ledger once had; what a file lacks when this is added counts.
 _PRUNING = """
 CREATE TABLE pruning AS SELECT captured
     - (SELECT count(*) FROM ledger) - (SELECT count(*) FROM dropped)
     - (SELECT coalesce(sum(last - first + 1), 0) FROM evicted) AS pruned FROM outbox
 """
+# When a face was settled, by the bucket's clock, in days since 1970.
+_DAY = "ALTER TABLE ledger ADD COLUMN day INTEGER"
 
 
 class OutboxError(FacefleetError):
@@ -88,14 +90,21 @@ class Database:
             copy.execute("PRAGMA synchronous = FULL")
             self._db.backup(copy)
 
-    def count_pruned(self) -> None:
-        """Begin to count what is pruned, in a file that does not do so yet."""
-        if not self.counts_pruned():
-            with self.transaction():
+    def upgrade(self) -> None:
+        """Add to a file of an older version what the ledger notes since."""
+        with self.transaction():
+            if not self.counts_pruned():
                 self.execute(_PRUNING)
+            if not self.has_days():
+                self.execute(_DAY)
 
     def counts_pruned(self) -> bool:
         return bool(self.value("SELECT count(*) FROM sqlite_master WHERE name = 'pruning'"))
+
+    def has_days(self) -> bool:
+        return bool(
+            self.value("SELECT count(*) FROM pragma_table_info('ledger') WHERE name = 'day'")
+        )
 
     def value(self, sql: str) -> int:
         """The first column of the first row."""

@@ -10,11 +10,13 @@ from pathlib import Path
 
 from facefleet.delivery.database import Database
 from facefleet.delivery.outbox import (
+    DAY,
     EPOCH_ZERO,
     MICROSECOND,
     Counts,
     State,
     count,
+    days,
     timestamp,
 )
 from facefleet.names import FaceName
@@ -39,7 +41,7 @@ class Ledger:
             "SELECT device, camera, epoch FROM outbox"
         ).fetchone()
         self.lines_gone = 0  # as of the snapshot: faces of which the ledger should have a line
-        self.too_old = 0  # stored ones, captured before the snapshot's time
+        self.too_old = 0  # stored ones that the snapshot leaves out
 
     def close(self) -> None:
         self._db.close()
@@ -48,27 +50,26 @@ class Ledger:
         return count(self._db)
 
     def snapshot(self, since: datetime) -> Counts:
-        """Freeze the rows of faces captured since then, for `rows`, with the counts they add to.
+        """Freeze the rows for `rows`, with the counts they add to.
 
+        Of the stored ones, only those of the days (UTC) after `since`, by the bucket's clock.
         They are copied into a temporary table: a long look must not hold up the detector's log.
         """
-        micros = (since - EPOCH_ZERO) // MICROSECOND
+        day = DAY if self._db.has_days() else "captured / 86400000000"
         self._db.execute("PRAGMA temp_store = FILE")
         with self._db.transaction():
             self._db.execute("DROP TABLE IF EXISTS temp.frozen")
             self._db.execute(
                 "CREATE TEMP TABLE frozen AS SELECT seq, captured, tag, state FROM ledger"
-                " WHERE captured >= ? ORDER BY captured, seq || '-'",
-                (micros,),
+                f" WHERE state <> {State.STORED:d} OR {day} > ? ORDER BY captured, seq || '-'",
+                (days(since.date()),),
             )
             counts = count(self._db)
-            pruned = 0
+            lines = self._db.value("SELECT count(*) FROM ledger")
+            self.too_old = lines - self._db.value("SELECT count(*) FROM frozen")
             if self._db.counts_pruned():
-                pruned = self._db.value("SELECT pruned FROM pruning")
-                lines = self._db.value("SELECT count(*) FROM ledger") + pruned
+                lines += self._db.value("SELECT pruned FROM pruning")
                 self.lines_gone = counts.captured - counts.evicted - counts.dropped - lines
-            confirmed = self._db.value("SELECT count(*) FROM frozen WHERE state = 1")
-            self.too_old = max(0, counts.stored - confirmed - pruned)
             return counts
 
     def rows(self) -> Iterator[tuple[FaceName, State]]:

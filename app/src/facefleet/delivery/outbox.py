@@ -17,7 +17,7 @@ import sqlite3
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from enum import IntEnum
 from pathlib import Path
 from typing import BinaryIO
@@ -31,6 +31,9 @@ RESERVE = 512 << 20  # bytes of the disk left to others: below 256 MiB, the kube
 LEDGER_DAYS = 30  # the default of the bucket's lifecycle; an audit sees no further back
 EPOCH_ZERO = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
+DAY = "coalesce(day, captured / 86400000000)"
+"""When a face was settled; a line of an older version knows only when it was captured."""
+LOOKED_AT = 1000  # lines that one pruning looks at, so that it is quick
 
 
 class State(IntEnum):
@@ -81,6 +84,8 @@ class Outbox:
             raise
         self._limit_until = 0.0  # monotonic seconds
         self._limit_now = max_bytes
+        self._bucket_day: int | None = None  # as the latest receipt told it
+        self._pruned_to = 0  # seq
         self._recount()
         self._files = self._identity()
 
@@ -92,7 +97,7 @@ class Outbox:
                     "INSERT INTO outbox (device, camera, epoch) VALUES (?, ?, ?)",
                     (device, camera, secrets.token_hex(4)),
                 )
-        self._db.count_pruned()
+        self._db.upgrade()
         found = self._db.execute("SELECT device, camera, epoch FROM outbox").fetchone()
         if found[:2] != (device, camera):
             raise OutboxError(
@@ -179,7 +184,8 @@ class Outbox:
     def _insert(self, rows: list[tuple[int, int, str, bytes]]) -> None:
         with self._db.transaction():
             self._db.executemany(
-                "INSERT INTO ledger VALUES (?, ?, ?, 0)", [(row[0], row[1], row[2]) for row in rows]
+                "INSERT INTO ledger (seq, captured, tag, state) VALUES (?, ?, ?, 0)",
+                [row[:3] for row in rows],
             )
             self._db.executemany(
                 "INSERT INTO pending VALUES (?, ?)", [(row[0], row[3]) for row in rows]
@@ -267,21 +273,26 @@ class Outbox:
         stored: Iterable[tuple[int, str]],
         quarantined: Iterable[tuple[int, str]] = (),
         dead: Iterable[tuple[int, str, str]] = (),
+        day: date | None = None,
     ) -> list[tuple[int, float]]:
         """Note what became of faces, by (seq, tag) (and reason), in one commit.
 
+        `day`: when it became of them, by the bucket's clock. This device's may be years off.
         A power cut may undo it: the face is then sent again, and the bucket says that it has it.
         Returns the seqs of which this was news, each with its capture time (seconds since 1970). A
         receipt that comes late settles a dead letter, too. A tag that is not this face's is another
         life's receipt, and is left alone.
         """
+        if day is not None:
+            self._bucket_day = days(day)
         settled: dict[State, list[tuple[int, float]]] = {}
+        on = days(day or datetime.now(UTC).date())
         with self._db.transaction(durable=False):
             for state, pairs in ((State.STORED, stored), (State.QUARANTINED, quarantined)):
-                settled[state] = self._mark(pairs, state)
+                settled[state] = self._mark(pairs, state, on)
             raised = self._raise_dead([row for group in settled.values() for row in group])
             settled[State.DEAD] = [
-                row for seq, tag, reason in dead for row in self._bury(seq, tag, reason)
+                row for seq, tag, reason in dead for row in self._bury(seq, tag, reason, on)
             ]
             rows = [row for group in settled.values() for row in group]
             freed = [
@@ -305,14 +316,16 @@ class Outbox:
         )
         return rows
 
-    def _mark(self, pairs: Iterable[tuple[int, str]], state: State) -> list[tuple[int, float]]:
+    def _mark(
+        self, pairs: Iterable[tuple[int, str]], state: State, day: int
+    ) -> list[tuple[int, float]]:
         """One statement for all: the statements were half of a receipt's price."""
         return self._db.execute(
-            "UPDATE ledger SET state = ?1 FROM json_each(?2) AS pair"
+            "UPDATE ledger SET state = ?1, day = ?3 FROM json_each(?2) AS pair"
             " WHERE seq = pair.value ->> 0 AND tag = pair.value ->> 1"
             " AND state IN (0, 3) AND state <> ?1"
             " RETURNING seq, captured / 1e6",
-            (state, json.dumps(list(pairs))),
+            (state, json.dumps(list(pairs)), day),
         ).fetchall()
 
     def _raise_dead(self, rows: list[tuple[int, float]]) -> int:
@@ -324,8 +337,8 @@ class Outbox:
             "DELETE FROM dead WHERE seq IN (SELECT value FROM json_each(?))", (seqs,)
         ).rowcount
 
-    def _bury(self, seq: int, tag: str, reason: str) -> list[tuple[int, float]]:
-        marked = self._mark([(seq, tag)], State.DEAD)
+    def _bury(self, seq: int, tag: str, reason: str, day: int) -> list[tuple[int, float]]:
+        marked = self._mark([(seq, tag)], State.DEAD, day)
         if marked:
             self._db.execute(
                 "INSERT INTO dead SELECT seq, jpeg, ?, ? FROM pending WHERE seq = ?",
@@ -341,18 +354,22 @@ class Outbox:
         return True
 
     def prune(self) -> int:
-        """Forget the oldest ledger rows of faces that the bucket's lifecycle has expired.
+        """Forget ledger rows of faces that the bucket's lifecycle has expired.
 
-        At most 1000 at a time, so that it is quick. Returns how many.
+        By the bucket's clock, as receipts tell it, and not ahead of this device's: one clock that
+        is wrong forgets nothing. Each call looks at the next LOOKED_AT rows. Returns how many were
+        forgotten.
         """
-        expired = (datetime.now(UTC) - timedelta(days=LEDGER_DAYS) - EPOCH_ZERO) // MICROSECOND
-        old = [
-            (seq,)
-            for seq, captured, state in self._db.execute(
-                "SELECT seq, captured, state FROM ledger ORDER BY seq LIMIT 1000"
-            )
-            if captured < expired and state in (State.STORED, State.QUARANTINED)
-        ]
+        if self._bucket_day is None:
+            return 0
+        expired = min(self._bucket_day, days(datetime.now(UTC).date())) - LEDGER_DAYS
+        rows = self._db.execute(
+            f"SELECT seq, state, {DAY} FROM ledger WHERE seq > ? ORDER BY seq LIMIT ?",
+            (self._pruned_to, LOOKED_AT),
+        ).fetchall()
+        self._pruned_to = rows[-1][0] if len(rows) == LOOKED_AT else 0
+        settled = (State.STORED, State.QUARANTINED)
+        old = [(seq,) for seq, state, day in rows if day < expired and state in settled]
         if old:
             with self._db.transaction(durable=False):
                 self._db.executemany("DELETE FROM ledger WHERE seq = ?", old)
@@ -416,6 +433,11 @@ def ranges(seqs: Iterable[int]) -> list[tuple[int, int]]:
         else:
             found.append((seq, seq))
     return found
+
+
+def days(day: date) -> int:
+    """Since 1970, as the ledger has it."""
+    return (day - EPOCH_ZERO.date()).days
 
 
 def count(db: Database) -> Counts:

@@ -261,7 +261,7 @@ class Sender:
         if receipt.stored:
             self._answers.stored(now)
         quarantined = [(seq, tag) for seq, tag, _ in receipt.quarantined]
-        settled = self._outbox.settle(receipt.stored, quarantined, dead)
+        settled = self._outbox.settle(receipt.stored, quarantined, dead, receipt.day)
         self._give_up(self._window.confirmed((seq for seq, _ in settled), now))
         CONFIRMED.inc(len(settled))
         for _, captured in settled:

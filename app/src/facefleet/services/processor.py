@@ -10,6 +10,7 @@ from collections import Counter as Tally
 from collections import OrderedDict
 from concurrent.futures import Future
 from dataclasses import dataclass
+from datetime import date
 from functools import partial
 from queue import SimpleQueue
 from urllib.parse import quote
@@ -17,6 +18,7 @@ from urllib.parse import quote
 from prometheus_client import Counter, Gauge
 
 from facefleet import news, telemetry
+from facefleet.evidence import today
 from facefleet.mqtt import Connection
 from facefleet.names import (
     ECHO,
@@ -30,7 +32,7 @@ from facefleet.names import (
 )
 from facefleet.quotas import CAMERAS, Cameras, Memory, Statuses
 from facefleet.settings import ProcessorSettings
-from facefleet.store import Store
+from facefleet.store import Store, Stored
 from facefleet.telemetry import Health, log
 from facefleet.vision import jpeg
 
@@ -44,6 +46,9 @@ DRAIN = 4.0  # seconds to finish what is under way at SIGTERM
 WATCH_EVERY = 1.0  # seconds
 DEAF = 5.0  # seconds without its own echo: the broker does not deliver what it has granted
 FUTILE = 20  # messages in a row of which no face was stored: more than a camera in trouble
+
+_Origin = tuple[str, str, str, date]
+"""What a receipt is for: device, camera, epoch, and the day."""
 
 STORED = Counter("facefleet_faces_stored", "Faces that are in the bucket since", ["since"])
 QUARANTINED = Counter("facefleet_messages_quarantined", "Messages put into quarantine")
@@ -94,8 +99,8 @@ class _Processor:
         self._clearing = False  # some have come since the last look
         self._up_since: float | None = None  # monotonic seconds
         self._hears = False  # faces through this connection
-        self._done: OrderedDict[str, FaceName] = OrderedDict()  # by topic, the latest last
-        self._receipts: dict[tuple[str, str, str], Receipt] = {}  # by device, camera and epoch
+        self._done: OrderedDict[str, tuple[FaceName, date]] = OrderedDict()  # by topic, latest last
+        self._receipts: dict[_Origin, Receipt] = {}
         self._news: dict[tuple[str, str], list[FaceName]] = {}  # by device and camera
         self._flushing = False
         self._draining = False
@@ -180,11 +185,11 @@ class _Processor:
             return
         if topic in self._under_way:
             REPEATED.inc()
-        elif name := self._done.get(topic):
+        elif done := self._done.get(topic):
             REPEATED.inc()
             self._done.move_to_end(topic)
             self._yield.stored()
-            self._confirm(name)
+            self._confirm(*done)
         elif not self._memory.take(_device(topic), _cost(topic, payload)):
             DROPPED.inc()
         else:
@@ -229,39 +234,40 @@ class _Processor:
                 "a message was put into quarantine", topic=job.topic[:200], reason=job.fault
             )
         else:
-            STORED.labels("now" if job.put.result() else "earlier").inc()
+            STORED.labels("now" if job.put.result().new else "earlier").inc()
             self._yield.stored()
         if (name := job.name) is None:
             return
-        receipt = self._receipt(name)
         if refusal is not None:
-            receipt.refused.append((name.seq, name.tag, str(refusal)))
-        elif job.fault is not None:
-            receipt.quarantined.append((name.seq, name.tag, job.fault))
+            self._receipt(name, today()).refused.append((name.seq, name.tag, str(refusal)))
+            return
+        day = job.put.result().day
+        if job.fault is not None:
+            self._receipt(name, day).quarantined.append((name.seq, name.tag, job.fault))
         else:
-            self._done[job.topic] = name
+            self._done[job.topic] = name, day
             if len(self._done) > REMEMBERED:
                 self._done.popitem(last=False)
-            self._confirm(name)
+            self._confirm(name, day)
 
-    def _confirm(self, name: FaceName) -> None:
-        self._receipt(name).stored.append((name.seq, name.tag))
+    def _confirm(self, name: FaceName, day: date) -> None:
+        self._receipt(name, day).stored.append((name.seq, name.tag))
         self._news.setdefault((name.device, name.camera), []).append(name)
 
-    def _receipt(self, name: FaceName) -> Receipt:
-        """The receipt that is being filled for the face's outbox."""
-        origin = (name.device, name.camera, name.epoch)
+    def _receipt(self, name: FaceName, day: date) -> Receipt:
+        """The receipt that is being filled for the face's outbox, of what was stored that day."""
+        origin = (name.device, name.camera, name.epoch, day)
         receipt = self._receipts.get(origin)
         if receipt is not None and len(receipt) >= FLUSH_SIZE:
             self._publish(origin)
             receipt = None
         if receipt is None:
-            receipt = self._receipts[origin] = Receipt(name.epoch)
+            receipt = self._receipts[origin] = Receipt(name.epoch, day)
         return receipt
 
-    def _publish(self, origin: tuple[str, str, str]) -> None:
+    def _publish(self, origin: _Origin) -> None:
         # One that does not get through is given again when its faces come again.
-        device, camera, _ = origin
+        device, camera, _, _ = origin
         receipt = self._receipts.pop(origin)
         self._connection.publish(receipts_topic(device, camera), receipt.encode(), self._qos)
         if stored := self._news.pop((device, camera), None):
@@ -303,7 +309,7 @@ class _Job:
     fault: str | None  # why it goes into quarantine
     key: str
     attributes: dict[str, str]
-    put: Future[bool] | None = None
+    put: Future[Stored] | None = None
 
     @property
     def size(self) -> int:

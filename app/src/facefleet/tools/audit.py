@@ -51,7 +51,7 @@ class Account:
     epoch: str
     counts: Counts
     lines_gone: int = 0  # faces that the ledger should have a line of, and has not
-    too_old: int = 0  # confirmed, by their time older than what is looked for
+    too_old: int = 0  # confirmed, and stored before what is looked for
     in_bucket: int = 0  # of those that were confirmed
     erased: int = 0  # of those, by a record in the bucket
     missing: _Keys = field(default_factory=_Keys)  # confirmed, and not in the bucket
@@ -82,7 +82,7 @@ def print_audit(
     for path in outboxes:  # one open at a time: there may be more than a process may have open
         with closing(Ledger(path)) as ledger:
             known[ledger.epoch] = f"{ledger.device}/{ledger.camera}"
-    # Both sides still have what is younger than that.
+    # Both sides still have what was stored since then.
     since = datetime.now(UTC) - timedelta(days=min(LEDGER_DAYS - 1, settings.retention_days))
     accounts = []
     for path in outboxes:
@@ -108,14 +108,14 @@ def _audit(
     rows = ledger.rows()
     row = next(rows, None)
     prefix = camera_prefix(ledger.device, ledger.camera)
-    for key in _list(client, bucket, prefix, f"{prefix}{since:%Y/%m/%d/%H%M%S.%f}"):
+    for key, stored in _list(client, bucket, prefix):
         while row is not None and str(row[0]) < key:
             _absent(account, row, erasures)
             row = next(rows, None)
         if row is not None and str(row[0]) == key:
             account.in_bucket += row[1] is State.STORED
             row = next(rows, None)
-        else:
+        elif stored >= since:
             _unknown(account, ledger, key, known, other_epochs)
     while row is not None:
         _absent(account, row, erasures)
@@ -147,7 +147,7 @@ def _unknown(
 
 def _erasures(client, bucket: str, device: str) -> Iterator[Erasure]:
     """Those that may have been of the device's faces. Raises FacefleetError."""
-    for key in _list(client, bucket, RECORDS):
+    for key, _ in _list(client, bucket, RECORDS):
         found = Erasure.parse(key)
         if found is None or found.scope.device not in (None, device):
             continue
@@ -162,15 +162,13 @@ def _erasures(client, bucket: str, device: str) -> Iterator[Erasure]:
             ) from error
 
 
-def _list(client, bucket: str, prefix: str, after: str = "") -> Iterator[str]:
-    """Keys under `prefix` that sort after `after`, ascending, a page in memory at a time."""
-    pages = client.get_paginator("list_objects_v2").paginate(
-        Bucket=bucket, Prefix=prefix, StartAfter=after
-    )
+def _list(client, bucket: str, prefix: str) -> Iterator[tuple[str, datetime]]:
+    """Keys under `prefix`, ascending, and when each was stored; a page in memory at a time."""
+    pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
     with aws.told(bucket, "s3:ListBucket"):
         for page in pages:
             for entry in page.get("Contents", ()):
-                yield entry["Key"]
+                yield entry["Key"], entry["LastModified"]
 
 
 def _plain(account: Account) -> dict:
@@ -206,7 +204,7 @@ def _remarks(account: Account) -> Iterator[str]:
         )
     if account.too_old:
         yield (
-            f"{account.camera}: {account.too_old:,} confirmed faces are dated before what is "
+            f"{account.camera}: {account.too_old:,} confirmed faces were stored before what is "
             "looked for: nothing is said of these"
         )
     for word, found in (("missing", account.missing), ("unexpected", account.unexpected)):
