@@ -16,11 +16,12 @@ from lab.rig import await_true, free_port, ready, unmet
 
 
 def test_a_service_is_ready_when_nothing_is_unmet() -> None:
-    health = Health("broker", "bucket")
+    health = Health("broker", "bucket", service="processor")
     address = f"127.0.0.1:{free_port()}"
     server = serve(address, health)
     try:
         assert json.loads(unmet(f"http://{address}")) == {
+            "service": "processor",
             "ready": False,
             "unmet": {"broker": "not there yet", "bucket": "not there yet"},
         }

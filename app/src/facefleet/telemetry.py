@@ -45,11 +45,12 @@ def configure_logging(service: str, level: str) -> None:
 class Health:
     """What a service must have to be ready, each with a sentence while it lacks it.
 
-    A service names its conditions at the start; each is unmet until set. `beat` is called by the
-    main loop: a service whose loop stands still for `patience` seconds is not alive.
+    A service names itself and its conditions at the start; each is unmet until set. `beat` is
+    called by the main loop: a service whose loop stands still for `patience` seconds is not alive.
     """
 
-    def __init__(self, *conditions: str, patience: float = 60) -> None:
+    def __init__(self, *conditions: str, service: str = "", patience: float = 60) -> None:
+        self.service = service
         self._unmet: dict[str, str] = dict.fromkeys(conditions, "not there yet")
         self._patience = patience
         self._beat = time.monotonic()
@@ -92,8 +93,8 @@ def answer(path: str, health: Health) -> tuple[int, str, bytes] | None:
             )
         case "/readyz":
             unmet = health.unmet
-            body = json.dumps({"ready": not unmet, "unmet": unmet}).encode() + b"\n"
-            return (503 if unmet else 200), "application/json", body
+            found = {"service": health.service, "ready": not unmet, "unmet": unmet}
+            return (503 if unmet else 200), "application/json", json.dumps(found).encode() + b"\n"
         case "/metrics":
             return 200, CONTENT_TYPE_LATEST, generate_latest()
     return None

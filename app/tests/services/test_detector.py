@@ -179,6 +179,17 @@ def test_an_empty_room_is_well_and_a_machine_that_keeps_up_says_so(rig: Rig) -> 
     assert process.stop(5) == 0
 
 
+def test_who_looks_at_far_fewer_frames_than_asked_for_says_so(rig: Rig) -> None:
+    _, port = rig.mosquitto("broker")
+    broker = f"mqtt://127.0.0.1:{port}"
+    with stream() as server:  # of 25 frames a second
+        source = f"http://127.0.0.1:{server.server_port}/live"
+        process, _ = detector(rig, broker, source=source, fps=60)
+        sentence = "of 60 frames a second are looked at"
+        await_true(lambda: sentence in process.log.read_text(), "it says so", 60)
+        assert process.stop(5) == 0
+
+
 def test_told_to_leave_it_waits_for_the_receipts_of_what_is_on_its_way(rig: Rig) -> None:
     _, port = rig.mosquitto("broker")
     outbox = rig.folder / "outbox.sqlite"

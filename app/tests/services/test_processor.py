@@ -194,33 +194,61 @@ def set_aside(running: Running, topic: str) -> list[str]:
 
 
 def test_readiness_sees_that_nothing_comes_of_what_is_sent(running: Running) -> None:
-    wrong = [f"faces/nobody/{number}" for number in range(FUTILE)]
     with Listener(running.port, "receipts/#") as listener:
-        for one in wrong:
-            listener.say(one, jpeg(8))
+        for number in range(2 * FUTILE):
+            listener.say(f"faces/nobody/{number}", jpeg(8))
+        before = metric(running.url, "facefleet_messages_quarantined_total")
+        for number in range(FUTILE - 1):
+            listener.say(f"faces/somebody/{number}", jpeg(8))
+        await_true(
+            lambda: (
+                metric(running.url, "facefleet_messages_quarantined_total") >= before + FUTILE - 1
+            ),
+            "all are set aside",
+        )
+        assert ready(running.url)
+        listener.say("faces/others/1", jpeg(8))
         await_true(lambda: not ready(running.url), "it is not ready")
         sentence = json.loads(unmet(running.url))["unmet"]["faces"]
         assert sentence == (
-            f"no face was stored of the last {FUTILE} messages ({FUTILE} put into quarantine), the "
-            "latest because the topic is not a face's name: see who sends them in this log"
+            f"no face was stored of the last {3 * FUTILE} messages of several devices "
+            f"({3 * FUTILE} put into quarantine), the latest because the topic is not a face's "
+            "name: see who sends them in this log"
         )
+        assert json.loads(unmet(running.url))["service"] == "processor"
         listener.say(topic(10, jpeg(10), "futile"), jpeg(10))
         await_true(lambda: ready(running.url), "a face that is stored ends that")
 
 
 def test_what_nothing_comes_of() -> None:
     fates = Yield()
-    for _ in range(FUTILE - 1):
-        fates.failed("refused by the bucket", "another object has this name")
+    for _ in range(FUTILE):
+        fates.failed("edge-1", "refused by the bucket", "another object has this name")
+    for number in range(2, FUTILE + 1):
+        fates.failed(f"edge-{number}", "refused by the bucket", "another object has this name")
     assert fates.problem is None
-    fates.failed("put into quarantine", "the payload is not a whole JPEG")
+    fates.failed("edge-2", "put into quarantine", "the payload is not a whole JPEG")
     assert fates.problem == (
-        f"no face was stored of the last {FUTILE} messages (1 put into quarantine, {FUTILE - 1} "
-        "refused by the bucket), the latest because the payload is not a whole JPEG: see who sends "
-        "them in this log"
+        f"no face was stored of the last {2 * FUTILE} messages of several devices (1 put into "
+        f"quarantine, {2 * FUTILE - 1} refused by the bucket), the latest because the payload is "
+        "not a whole JPEG: see who sends them in this log"
     )
     fates.stored()
     assert fates.problem is None
+
+
+def test_one_device_does_not_decide_for_all() -> None:
+    fates = Yield()
+    for _ in range(10_000):
+        fates.failed("edge-1", "put into quarantine", "the payload is not a whole JPEG")
+    assert fates.problem is None
+    for number in range(2, 2 + FUTILE):
+        assert fates.problem is None
+        fates.failed(f"edge-{number}", "put into quarantine", "the payload is not a whole JPEG")
+    assert fates.problem is not None
+    for number in range(10_000):  # names are cheap where the broker does not check them
+        fates.failed(f"other-{number}", "put into quarantine", "the payload is not a whole JPEG")
+    assert len(fates._of) == 1 + FUTILE
 
 
 def test_a_login_page_stores_nothing(rig: Rig) -> None:

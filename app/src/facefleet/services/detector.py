@@ -25,7 +25,9 @@ def run(settings: DetectorSettings) -> None:
     """Run until SIGTERM; then commit what was seen and leave."""
     stop = threading.Event()
     telemetry.on_terminate(stop.set)
-    health = Health("camera", "broker", "outbox")
+    health = Health(
+        "camera", "broker", "outbox", service=f"detector {settings.device}/{settings.camera}"
+    )
     detector = load_detector(settings.model, settings.min_face)
     outbox = Outbox(settings.outbox, settings.device, settings.camera, settings.outbox_max_bytes)
     health.set("outbox", None)

@@ -19,7 +19,7 @@ DROPPED = Counter("facefleet_messages_dropped", "Messages not passed on, to be s
 
 def run(settings: ForwarderSettings) -> None:
     """Run until SIGTERM."""
-    health = Health("edge broker", "cloud broker")
+    health = Health("edge broker", "cloud broker", service="forwarder")
     telemetry.serve(settings.http, health)
     asyncio.run(telemetry.until_terminated(_relay(settings, health), health))
 

@@ -15,7 +15,7 @@ HEARD = Counter("facefleet_messages_heard", "Messages by kind", ["kind"])
 
 def run(settings: LoggerSettings) -> None:
     """Run until SIGTERM."""
-    health = Health("broker")
+    health = Health("broker", service="logger")
     telemetry.serve(settings.http, health)
     connection = Connection(
         settings.broker,

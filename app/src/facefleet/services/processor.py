@@ -45,7 +45,7 @@ HELD_BYTES = 64 << 20  # held in memory at most; what is beyond is dropped, and 
 DRAIN = 4.0  # seconds to finish what is under way at SIGTERM
 WATCH_EVERY = 1.0  # seconds
 DEAF = 5.0  # seconds without its own echo: the broker does not deliver what it has granted
-FUTILE = 20  # messages in a row of which no face was stored: more than a camera in trouble
+FUTILE = 20  # messages in a row of which no face was stored, beside those of one device
 
 _Origin = tuple[str, str, str, date]
 """What a receipt is for: device, camera, epoch, and the day."""
@@ -60,7 +60,7 @@ HELD = Gauge("facefleet_held_bytes", "Payloads held in memory")
 
 def run(settings: ProcessorSettings) -> None:
     """Run until SIGTERM; then finish what is under way, for at most a few seconds."""
-    health = Health("broker", "bucket")
+    health = Health("broker", "bucket", service="processor")
     telemetry.serve(settings.http, health)
     asyncio.run(telemetry.until_terminated(_Processor(settings, health).run(), health))
 
@@ -225,11 +225,11 @@ class _Processor:
         refusal = job.put.exception()
         if refusal is not None:
             REFUSED.inc()
-            self._yield.failed("refused by the bucket", str(refusal))
+            self._yield.failed(_device(job.topic), "refused by the bucket", str(refusal))
             log.error("the bucket refuses this object", topic=job.topic[:200], reason=str(refusal))
         elif job.fault is not None:
             QUARANTINED.inc()
-            self._yield.failed("put into quarantine", job.fault)
+            self._yield.failed(_device(job.topic), "put into quarantine", job.fault)
             log.warning(
                 "a message was put into quarantine", topic=job.topic[:200], reason=job.fault
             )
@@ -275,27 +275,34 @@ class _Processor:
 
 
 class Yield:
-    """Notices when nothing comes of what is sent, though the bucket answers."""
+    """Notices when nothing comes of what is sent, though the bucket answers.
+
+    One device does not decide: the messages of whichever has sent the most do not count.
+    """
 
     def __init__(self) -> None:
-        self._fates: Tally[str] = Tally()  # of the messages since the last face that was stored
+        self._of: Tally[str] = Tally()  # messages by device, since the last face that was stored
+        self._fates: Tally[str] = Tally()  # of these
         self._reason = ""  # of the latest
 
     def stored(self) -> None:
+        self._of.clear()
         self._fates.clear()
 
-    def failed(self, fate: str, reason: str) -> None:
+    def failed(self, device: str, fate: str, reason: str) -> None:
+        if self.problem is None or device in self._of:  # more devices would say no more
+            self._of[device] += 1
         self._fates[fate] += 1
         self._reason = reason
 
     @property
     def problem(self) -> str | None:
-        if self._fates.total() < FUTILE:
+        if self._of.total() - max(self._of.values(), default=0) < FUTILE:
             return None
         fates = ", ".join(f"{count} {fate}" for fate, count in sorted(self._fates.items()))
         return (
-            f"no face was stored of the last {self._fates.total()} messages ({fates}), the latest "
-            f"because {self._reason}: see who sends them in this log"
+            f"no face was stored of the last {self._fates.total()} messages of several devices "
+            f"({fates}), the latest because {self._reason}: see who sends them in this log"
         )
 
 

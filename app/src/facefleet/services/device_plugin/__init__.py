@@ -29,7 +29,7 @@ HANDED_OUT = Counter("facefleet_devices_handed_out", "Devices given to a pod", [
 
 def run(settings: DevicePluginSettings) -> None:
     """Run until SIGTERM. Pods keep the devices that they have."""
-    health = Health("kubelet", *settings.resources)
+    health = Health("kubelet", *settings.resources, service="device-plugin")
     telemetry.serve(settings.http, health)
     asyncio.run(telemetry.until_terminated(_watch(settings, health), health))
 

@@ -37,7 +37,7 @@ def run(settings: GallerySettings) -> None:
     """Serve the page until SIGTERM. Raises FacefleetError where the port is taken."""
     warnings.filterwarnings("ignore", module="PIL")  # each tells of a broken EXIF, and is kept
     listener = _listen(settings.http)
-    health = telemetry.Health("bucket")
+    health = telemetry.Health("bucket", service="gallery")
 
     def on_answer(problem: str | None) -> None:
         health.set("bucket", problem)
