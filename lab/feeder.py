@@ -100,7 +100,7 @@ def main() -> None:
     telemetry.configure_logging("feeder", "info")
     telemetry.on_terminate(stop.set)
     signal.signal(signal.SIGUSR1, lambda number, _frame: toggles.append(number))
-    health = Health("broker", "outbox")
+    health = Health("broker", "outbox", service="feeder")
     log = Log(arguments.log)
     outbox = LoggedOutbox(arguments.outbox, log)
     health.set("outbox", None)
