@@ -1,0 +1,37 @@
+#!/usr/bin/env python3
+"""The demo's S3: `embedded_s3 FILE --port PORT`, on loopback, with all buckets in one SQLite file.
+
+What was answered is on the disk: neither a kill nor a power cut takes an object back. moto keeps
+objects in memory, and SeaweedFS (from PyPI) opens nine ports and takes 230 MB of memory.
+"""
+
+import argparse
+import os
+from contextlib import closing
+from pathlib import Path
+
+import uvicorn
+from protocol import application
+from storage import Storage
+
+HOST = "127.0.0.1"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="embedded_s3", description="S3 in one file, on 127.0.0.1")
+    parser.add_argument("file", type=Path, help="the SQLite file, made where there is none")
+    parser.add_argument("--port", type=int, required=True)
+    arguments = parser.parse_args()
+    os.umask(0o077)  # faces are nobody else's
+    with closing(Storage(arguments.file)) as storage:
+        uvicorn.run(
+            application(storage, hosts=[HOST, "localhost"]),
+            host=HOST,
+            port=arguments.port,
+            log_level="warning",
+            timeout_graceful_shutdown=5,
+        )
+
+
+if __name__ == "__main__":
+    main()
