@@ -19,6 +19,9 @@ PLAYS = """
     - name: Say something
       ansible.builtin.debug:
         msg: something that a newcomer need not read
+- name: The first play
+  hosts: one:two
+  gather_facts: false
 - name: The second play
   hosts: one:two
   gather_facts: false

@@ -1,8 +1,8 @@
 """Run the long parts of `make demo`: a line for each step, with how it ended and how long it took.
 
 `steps.py pip NAME REQUIREMENTS` installs what a file pins, and `steps.py playbook PLAYBOOK` runs a
-playbook, a step for each play. All that they say goes to a file, which is named where a step fails.
-Needs nothing but Python.
+playbook, a step for each play that has not come before. All that they say goes to a file, which is
+named where a step fails. Needs nothing but Python.
 """
 
 import os
@@ -95,9 +95,12 @@ def playbook(path: str) -> None:
     steps, log = Steps(), state / "demo.log"
     os.environ["ANSIBLE_DISPLAY_OK_HOSTS"] = "true"  # the log has every task
     steps.begin("Read the inventory")
+    seen = set()
     try:
         for line in follow(["ansible-playbook", path], log):
-            if play := PLAY.match(line):
+            play = PLAY.match(line)
+            if play and play[1] not in seen:  # each playbook reads the settings, to work alone
+                seen.add(play[1])
                 steps.begin(play[1])
             elif task := re.match(r"TASK \[(.+)\] \*+", line):
                 steps.note(task[1])
