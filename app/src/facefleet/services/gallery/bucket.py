@@ -10,19 +10,20 @@ from typing import Any, NamedTuple
 from botocore.exceptions import BotoCoreError, ClientError
 from prometheus_client import Counter
 
-from facefleet.aws import s3_client
+from facefleet import aws
 from facefleet.errors import FacefleetError
 
 PAGE = 250
 """Keys in one answer: a few screens of faces. An answer takes as long as it has keys."""
 LARGEST = 16 << 20
 """Bytes of an object that are read into memory: no face comes near it."""
+RIGHTS = "s3:ListBucket and s3:GetObject"
 LISTS = Counter("facefleet_gallery_lists", "LIST requests to the bucket: they are what S3 charges")
 
 
 def connect() -> Any:
     """An S3 client that never keeps a page, or the end of the gallery, waiting for long."""
-    client = s3_client(read_timeout=4, attempts=1)
+    client = aws.s3_client(read_timeout=4, attempts=1)
     client.meta.events.register("before-send.s3.ListObjectsV2", lambda **_: LISTS.inc())
     return client
 
@@ -120,34 +121,10 @@ class Bucket:
     def _told(self) -> Iterator[None]:
         try:
             yield
-        except ClientError as error:
-            raise self._failed(self._sentence(error.response["Error"].get("Code", ""))) from error
-        except BotoCoreError as error:
-            raise self._failed(
-                f"The bucket {self.name} cannot be reached: {error} "
-                "Check the network, AWS_ENDPOINT_URL and the credentials."
-            ) from error
+        except (BotoCoreError, ClientError) as error:
+            sentence = f"The bucket {self.name} {aws.problem(error, RIGHTS)}."
+            self.asked = time.monotonic()
+            self._on_answer(sentence)
+            raise BucketError(sentence) from error
         self.asked = time.monotonic()
         self._on_answer(None)
-
-    def _failed(self, sentence: str) -> BucketError:
-        self.asked = time.monotonic()
-        self._on_answer(sentence)
-        return BucketError(sentence)
-
-    def _sentence(self, code: str) -> str:
-        match code:
-            case "NoSuchBucket":
-                return (
-                    f"There is no bucket {self.name}: create it, or correct FACEFLEET_BUCKET "
-                    "and start the gallery again."
-                )
-            case "AccessDenied" | "403":
-                return (
-                    f"The bucket {self.name} refuses the gallery: "
-                    "allow s3:ListBucket and s3:GetObject for its credentials."
-                )
-            case _:
-                return (
-                    f"The bucket {self.name} answers with {code or 'an error'}: it is tried again."
-                )
