@@ -263,7 +263,7 @@ def test_a_life(aws, fleet):
 
     gone = play(TEARDOWN, inventory, "-e", "confirm=yes", "-e", "delete_faces=yes")
     assert gone.code == 0, gone.output
-    assert gone.changed == {"cloud-1": 1, "cloud-2": 0}
+    assert gone.changed == {"cloud-1": 1, "cloud-2": 0, "edge-1": 0, "edge-2": 0}
     assert not made.there
 
     nothing = play(TEARDOWN, inventory, "-e", "confirm=yes", "-e", "delete_faces=yes")
