@@ -163,6 +163,23 @@ def test_a_page_takes_few_requests_however_much_there_is(lab: Lab, now: datetime
     assert lab.take() <= REQUESTS  # over a thousand years
 
 
+def test_a_camera_that_was_quiet_for_a_minute_takes_two_requests(lab: Lab, now: datetime) -> None:
+    faces = [key_of(BUSY, now - timedelta(seconds=60 + 10 * i), 1000 - i) for i in range(999)]
+    lab.put(*faces)
+    lab.take()
+    assert keys(lab.listing.newest(BUSY)) == faces[:FACES]
+    assert lab.take() == 2
+
+
+def test_what_is_no_face_costs_few_requests(lab: Lab, now: datetime) -> None:
+    face = key_of(BUSY, now - timedelta(days=1), 1)
+    day = f"{BUSY.prefix}{now - timedelta(hours=1):%Y/%m/%d}"
+    lab.put(face, *(f"{day}/{number:06}.txt" for number in range(1000)))
+    lab.take()
+    assert keys(lab.listing.newest(BUSY)) == [face]
+    assert lab.take() <= REQUESTS
+
+
 def test_one_look_is_bounded_and_the_next_goes_on(lab: Lab, now: datetime) -> None:
     daily = [key_of(SPARSE, now - timedelta(days=day), 1000 - day) for day in range(50)]
     lab.put(*daily)

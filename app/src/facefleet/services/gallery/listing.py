@@ -31,6 +31,7 @@ SKEW = timedelta(minutes=2)
 OFF = timedelta(days=1)
 """Between the time that a face claims and its storing, from where on it is marked."""
 _WINDOW = timedelta(seconds=20)
+_LATELY = timedelta(minutes=15)
 _TICK = timedelta(microseconds=1)
 _DAY = timedelta(days=1)
 _MOST_FOLDERS = 10_000  # years with four digits
@@ -210,7 +211,15 @@ class _Walk:
             beyond = self._bucket.page(prefix, after=prefix + stamp(self._top), limit=1)
             self._future = [face for face in map(Face.of, beyond.entries) if face]
 
-        width = _WINDOW / 8 if entries is None else _DAY if not entries else _WINDOW
+        width = _WINDOW / 8 if entries is None else _WINDOW
+        if entries == []:  # or somebody was there not long ago
+            lately = top - _LATELY
+            entries = self._window(lately, ceiling)
+            width = _LATELY / 8 if entries is None else _DAY
+            if entries is not None:
+                yield from _newest_first(entries)
+                top, ceiling = lately, prefix + stamp(lately)
+
         for day in self._days(ceiling):
             end = prefix + stamp(day)[: len("yyyy/mm/dd")] + "/~"  # sorts after the day's moments
             ceiling = min(ceiling, end)
@@ -236,7 +245,8 @@ class _Walk:
     def _window(self, start: datetime, ceiling: str, all_of_it: bool = True) -> list[Entry] | None:
         """The entries from `start` up to `ceiling`, or None where one answer does not hold them.
 
-        More than one answer within a microsecond is nobody's camera: its first entries must do.
+        More than one answer within a microsecond, or without a face, is nobody's camera: its first
+        entries must do.
         """
         self._count()
         page = self._bucket.page(self._camera.prefix, after=self._camera.prefix + stamp(start))
@@ -245,9 +255,10 @@ class _Walk:
             later = map(Face.of, page.entries[len(entries) :])
             self._future = [face for face in later if face and is_future(face)] or self._future
         elif all_of_it and page.truncated:
-            last = face_of(entries[-1].key)
-            self._last = max(start, last.captured if last else start)
-            return None
+            names = (face_of(entry.key) for entry in reversed(entries))
+            if last := next(filter(None, names), None):
+                self._last = max(start, last.captured)
+                return None
         return entries
 
     def _days(self, ceiling: str) -> Iterator[datetime]:
