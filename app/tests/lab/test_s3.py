@@ -75,7 +75,7 @@ def test_a_create_only_put_succeeds_once(rig: Rig, server: str, store) -> None:
     assert refused.value.response["ResponseMetadata"]["HTTPStatusCode"] == 412
     assert refused.value.response["Error"]["Code"] == "PreconditionFailed"
     bucket = store(endpoint)
-    assert bucket.create("k", b"first", {}).result(10) is False
+    assert not bucket.create("k", b"first", {}).result(10).new
     with pytest.raises(RefusedError):
         bucket.create("k", b"third", {}).result(10)
     assert client.get_object(Bucket=BUCKET, Key="k")["Body"].read() == b"first"
@@ -86,7 +86,7 @@ def test_of_many_creates_at_a_time_one_succeeds(rig: Rig, store) -> None:
     control.fault(delay=0.2)
     bucket = store(endpoint)
     puts = [bucket.create("faces/k", b"a face", {}) for _ in range(8)]
-    assert sorted(put.result(10) for put in puts) == 7 * [False] + [True]
+    assert sorted(put.result(10).new for put in puts) == 7 * [False] + [True]
     assert control.counters() == {"puts": 8, "conflicts": 7}
 
 
@@ -99,5 +99,5 @@ def test_faults_come_and_go(rig: Rig, store) -> None:
     put = bucket.create("faces/k", b"", {})
     assert "503" in str(failures.get(timeout=10))
     control.fault(status=0)
-    assert put.result(10) is True
+    assert put.result(10).new
     assert control.counters() == {"puts": 2, "conflicts": 0}
