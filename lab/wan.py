@@ -5,6 +5,7 @@ import random
 import threading
 from collections.abc import Coroutine
 from contextlib import suppress
+from weakref import WeakSet
 
 PUBLISH = 3  # the packet type, in the high half of an MQTT packet's first byte
 
@@ -21,7 +22,8 @@ class Link:
         self.loss = 0.0
         self._port, self._to = port, to
         self._random = random.Random(seed)
-        self._writers: set[asyncio.StreamWriter] = set()
+        self._writers: WeakSet[asyncio.StreamWriter] = WeakSet()
+        self._connections: set[asyncio.Task] = set()
         self._loop = asyncio.new_event_loop()
         self._passable = asyncio.Event()
         self._passable.set()
@@ -48,22 +50,26 @@ class Link:
         asyncio.run_coroutine_threadsafe(work, self._loop).result(10)
 
     async def _start(self) -> None:
-        self._server = await asyncio.start_server(self._connected, "127.0.0.1", self._port)
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", self._port)
 
     async def _cut(self) -> None:
-        for writer in self._writers:
+        for writer in list(self._writers):
             writer.transport.abort()
 
     async def _end(self) -> None:
         self._server.close()
-        ours = asyncio.current_task()
-        tasks = [task for task in asyncio.all_tasks() if task is not ours]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        while tasks := asyncio.all_tasks() - {asyncio.current_task()}:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        await self._cut()  # those that are closed and still hold what was not taken from them
+        await asyncio.sleep(0)
+
+    def _accept(self, near: asyncio.StreamReader, back: asyncio.StreamWriter) -> None:
+        self._writers.add(back)
+        self._connections.add(asyncio.ensure_future(self._connected(near, back)))
 
     async def _connected(self, near: asyncio.StreamReader, back: asyncio.StreamWriter) -> None:
-        self._writers.add(back)
         forth = None
         try:
             await self._passable.wait()
@@ -82,8 +88,8 @@ class Link:
             pass  # the broker is down, or the lab ends: both show as an end of the connection
         finally:
             for writer in filter(None, (back, forth)):
-                self._writers.discard(writer)
                 writer.close()
+            self._connections.discard(asyncio.current_task())
 
     async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(OSError, asyncio.IncompleteReadError):
