@@ -3,9 +3,10 @@
 import json
 import shutil
 import socket
+import sqlite3
 import subprocess
 import sys
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from threading import Thread
 
 import boto3
@@ -144,7 +145,8 @@ def test_credentials_of_the_shell_and_the_home_are_not_used(state, outside):
     ran = play(AWS_YML, LOCAL, *local(state), **environment)
     assert ran.code == 0, ran.output
     assert ran.changed["cloud-1"] > 0
-    assert "PUT /facefleet-faces" in (state / "cloud-1/s3.log").read_text()
+    with closing(sqlite3.connect(state / "cloud-1/s3.sqlite")) as kept:
+        assert kept.execute("SELECT name FROM buckets").fetchall() == [("facefleet-faces",)]
     assert seen == []
 
     # It knows its own bucket again.
