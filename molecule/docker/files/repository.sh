@@ -2,6 +2,7 @@
 # An apt repository laid out and signed as Docker's, with an engine that does nothing, below FOLDER/debian:
 # repository.sh FOLDER
 set -eu
+umask 022 # sudo may have another one
 mkdir -p "$1/debian/dists/bookworm/stable/binary-amd64" "$1/debian/pool"
 cd "$1/debian"
 

@@ -61,8 +61,10 @@ empty() {
     if [ ! -L "$1" ] && rmdir "$1" 2>/dev/null || [ -n "$found" ]; then echo "path $1"; fi
 }
 for volume in "$@" "$storage"/pvc-*; do empty "$volume"; done
+# Beside the volumes lies what is somebody's own, where their folder is a link or was chosen.
+[ -L "$storage" ] || { rmdir "$storage" 2>/dev/null && echo "path $storage"; }
 # By name: a folder that was chosen for k3s may hold other things too.
-for path in "$state/agent" "$state/data" "$state/server" "$storage" /var/lib/rancher/k3s/data /run/k3s /run/flannel /var/lib/kubelet /var/lib/cni \
+for path in "$state/agent" "$state/data" "$state/server" /var/lib/rancher/k3s/data /run/k3s /run/flannel /var/lib/kubelet /var/lib/cni \
     /var/log/pods /var/log/containers; do
     empty "$path"
 done
