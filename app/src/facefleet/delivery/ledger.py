@@ -10,6 +10,7 @@ from pathlib import Path
 
 from facefleet.delivery.database import Database
 from facefleet.delivery.outbox import (
+    CAPTURED_DAY,
     DAY,
     EPOCH_ZERO,
     MICROSECOND,
@@ -55,7 +56,7 @@ class Ledger:
         Of the stored ones, only those of the days (UTC) after `since`, by the bucket's clock.
         They are copied into a temporary table: a long look must not hold up the detector's log.
         """
-        day = DAY if self._db.has_days() else "captured / 86400000000"
+        day = DAY if self._db.has_days() else CAPTURED_DAY
         self._db.execute("PRAGMA temp_store = FILE")
         with self._db.transaction():
             self._db.execute("DROP TABLE IF EXISTS temp.frozen")

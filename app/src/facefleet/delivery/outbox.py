@@ -31,7 +31,8 @@ RESERVE = 512 << 20  # bytes of the disk left to others: below 256 MiB, the kube
 LEDGER_DAYS = 30  # the default of the bucket's lifecycle; an audit sees no further back
 EPOCH_ZERO = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
-DAY = "coalesce(day, captured / 86400000000)"
+CAPTURED_DAY = "captured / 86400000000"
+DAY = f"coalesce(day, {CAPTURED_DAY})"
 """When a face was settled; a line of an older version knows only when it was captured."""
 LOOKED_AT = 1000  # lines that one pruning looks at, so that it is quick
 
