@@ -67,7 +67,9 @@ class Link:
 
     def _accept(self, near: asyncio.StreamReader, back: asyncio.StreamWriter) -> None:
         self._writers.add(back)
-        self._connections.add(asyncio.ensure_future(self._connected(near, back)))
+        connection = asyncio.ensure_future(self._connected(near, back))
+        self._connections.add(connection)  # the loop itself holds no task
+        connection.add_done_callback(self._connections.discard)
 
     async def _connected(self, near: asyncio.StreamReader, back: asyncio.StreamWriter) -> None:
         forth = None
@@ -89,7 +91,6 @@ class Link:
         finally:
             for writer in filter(None, (back, forth)):
                 writer.close()
-            self._connections.discard(asyncio.current_task())
 
     async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(OSError, asyncio.IncompleteReadError):
