@@ -11,9 +11,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from facefleet import aws
 from facefleet.delivery.ledger import Ledger
 from facefleet.delivery.outbox import Outbox
 from facefleet.names import FaceName
+from facefleet.settings import AuditSettings
+from facefleet.tools.audit import print_audit
+from facefleet.tools.erasures import Faces, Scope
 
 from lab.rig import AWS, BIN, BUCKET, Rig, s3
 
@@ -275,3 +279,29 @@ def test_more_outboxes_than_a_process_may_have_open_files(camera: Camera, tmp_pa
         paths.append(str(outbox.path))
     found = camera.audit(*paths, within=["prlimit", "--nofile=40"])
     assert found.returncode == 0, found.stderr
+
+
+def test_a_record_is_read_once_for_all_outboxes(
+    camera: Camera,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    camera.store(camera.capture(3))
+    camera.expire(camera.names)
+    records = [Scope(None, None), Scope("edge-1", None)]
+    for scope in records:  # of every device, and of this one
+        body = Faces(camera.names).body()
+        camera.bucket.put_object(Bucket=BUCKET, Key=scope.record(datetime.now(UTC)), Body=body)
+    paths = [camera.path]
+    for device, name in (("edge-1", "back"), ("edge-2", "front"), ("edge-3", "front")):
+        paths.append(tmp_path / f"{device}-{name}.sqlite")
+        Outbox(paths[-1], device, name, MIB).close()
+    read: list[str] = []
+    camera.bucket.meta.events.register(
+        "provide-client-params.s3.GetObject", lambda params, **_: read.append(params["Key"])
+    )
+    monkeypatch.setattr(aws, "s3_client", lambda: camera.bucket)
+    print_audit(AuditSettings(bucket=BUCKET), paths, as_json=True, other_epochs=False)
+    assert [account["erased"] for account in json.loads(capsys.readouterr().out)] == [3, 0, 0, 0]
+    assert len(read) == len(set(read)) == len(records)

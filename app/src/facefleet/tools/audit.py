@@ -84,10 +84,13 @@ def print_audit(
             known[ledger.epoch] = f"{ledger.device}/{ledger.camera}"
     # Both sides still have what was stored since then.
     since = datetime.now(UTC) - timedelta(days=min(LEDGER_DAYS - 1, settings.retention_days))
+    records = _Records(client, settings.bucket)
     accounts = []
     for path in outboxes:
         with closing(Ledger(path)) as ledger:
-            accounts.append(_audit(client, settings.bucket, ledger, since, known, other_epochs))
+            accounts.append(
+                _audit(client, settings.bucket, ledger, records, since, known, other_epochs)
+            )
     print(json.dumps([_plain(a) for a in accounts], indent=2) if as_json else _text(accounts))
     if wrong := [account.camera for account in accounts if not account.balanced]:
         raise UnbalancedError(f"not balanced: {', '.join(wrong)}")
@@ -97,6 +100,7 @@ def _audit(
     client,
     bucket: str,
     ledger: Ledger,
+    records: "_Records",
     since: datetime,
     known: dict[str, str],
     other_epochs: bool,
@@ -104,7 +108,7 @@ def _audit(
     # First the ledger, then the bucket: what was confirmed by then must be listed.
     account = Account(f"{ledger.device}/{ledger.camera}", ledger.epoch, ledger.snapshot(since))
     account.lines_gone, account.too_old = ledger.lines_gone, ledger.too_old
-    erasures = list(_erasures(client, bucket, ledger.device))
+    erasures = records.of(ledger.device)
     rows = ledger.rows()
     row = next(rows, None)
     prefix = camera_prefix(ledger.device, ledger.camera)
@@ -145,19 +149,33 @@ def _unknown(
         account.unexpected.add(key)  # else it was captured since, or evicted on its way
 
 
-def _erasures(client, bucket: str, device: str) -> Iterator[Erasure]:
-    """Those that may have been of the device's faces. Raises FacefleetError."""
-    for key, _ in _list(client, bucket, RECORDS):
-        found = Erasure.parse(key)
-        if found is None or found.scope.device not in (None, device):
-            continue
-        with aws.told(bucket, "s3:GetObject"):
-            body = client.get_object(Bucket=bucket, Key=key)["Body"].read()
+class _Records:
+    """The bucket's records of erasures: listed for each outbox, and each read once."""
+
+    def __init__(self, client, bucket: str) -> None:
+        self._client, self._bucket = client, bucket
+        self._erasures: dict[str, Erasure] = {}  # by key; a record never changes
+
+    def of(self, device: str) -> list[Erasure]:
+        """Those that may name the device's faces. Raises FacefleetError."""
+        found = []
+        for key, _ in _list(self._client, self._bucket, RECORDS):
+            erasure = Erasure.parse(key)
+            if erasure is None or erasure.scope.device not in (None, device):
+                continue
+            if key not in self._erasures:
+                self._erasures[key] = self._read(key, erasure)
+            found.append(self._erasures[key])
+        return found
+
+    def _read(self, key: str, erasure: Erasure) -> Erasure:
+        with aws.told(self._bucket, "s3:GetObject"):
+            body = self._client.get_object(Bucket=self._bucket, Key=key)["Body"].read()
         try:
-            yield found.read(body)
+            return erasure.read(body)
         except (ValueError, TypeError, AttributeError) as error:
             raise FacefleetError(
-                f"{bucket}: {printable(key)} is no record of an erasure ({error}): "
+                f"{self._bucket}: {printable(key)} is no record of an erasure ({error}): "
                 "restore the version that `facefleet erase` wrote"
             ) from error
 

@@ -115,8 +115,8 @@ class _Eraser:
         for prefix in self._prefixes():
             for version in self._versions(prefix):
                 found.add(version)
-                if names is not None:
-                    names.add(_names([version]))
+                if names is not None and (name := FaceName.parse(version.key)):
+                    names.add(name)
         return found
 
     def _prefixes(self) -> Iterator[str]:
@@ -185,10 +185,11 @@ class _Eraser:
         record = self._record(names)
         done = 0
         for batch in self._batches(set_aside):
-            late = [name for name in _names(batch) if name not in names]
+            late = {name for name in _names(batch) if name not in names}
             if late:  # they came meanwhile
                 self._record(Faces(late))
-                names.add(late)
+                for name in late:
+                    names.add(name)
             self._delete(batch)
             done += len(batch)
             if sys.stderr.isatty():
@@ -252,10 +253,10 @@ def _read(page: dict) -> list[Version]:
     ]
 
 
-def _names(versions: list[Version]) -> set[FaceName]:
+def _names(versions: list[Version]) -> Iterator[FaceName]:
     """The faces that are among them; quarantine has none by that name."""
     found = (FaceName.parse(version.key) for version in versions)
-    return {name for name in found if name is not None}
+    return (name for name in found if name is not None)
 
 
 def _spell(version: Version) -> dict[str, str]:

@@ -97,11 +97,11 @@ class Faces:
 
     def __init__(self, faces: Iterable[FaceName] = ()) -> None:
         self._seqs: dict[str, set[int]] = {}  # by device/camera/epoch
-        self.add(faces)
-
-    def add(self, faces: Iterable[FaceName]) -> None:
         for face in faces:
-            self._seqs.setdefault(_outbox(face), set()).add(face.seq)
+            self.add(face)
+
+    def add(self, face: FaceName) -> None:
+        self._seqs.setdefault(_outbox(face), set()).add(face.seq)
 
     def __contains__(self, face: FaceName) -> bool:
         return face.seq in self._seqs.get(_outbox(face), ())
