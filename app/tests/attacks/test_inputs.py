@@ -13,17 +13,15 @@ import warnings
 from unittest import mock
 
 import pytest
-from facefleet import settings, wire
+from facefleet import jpeg, settings, wire
 from facefleet.errors import SettingsError
+from facefleet.exif import FaceInfo, NotAJpegError, read_exif
 from facefleet.names import FaceName, Receipt, can_be_sent, content_tag
 from facefleet.quotas import Cameras
 from facefleet.services.processor import LARGEST, judge
 from facefleet.tools.erasures import Erasure
 from facefleet.tools.status import _row, _rows
 from facefleet.tools.tables import table
-from facefleet.vision import jpeg
-from facefleet.vision.errors import VisionError
-from facefleet.vision.faces import FaceInfo, read_face
 from facefleet.wire import Wire
 from hypothesis import given
 from hypothesis import settings as effort
@@ -139,10 +137,10 @@ EXIF_BOMBS = {
 def test_an_exif_bomb_says_nothing_and_costs_little(bomb: str) -> None:
     payload = with_exif(EXIF_BOMBS[bomb])
     assert jpeg.size(payload) == (8, 8)
-    read_face(payload)  # so that what Pillow imports at the first EXIF does not count
+    read_exif(payload)  # so that what Pillow imports at the first EXIF does not count
     tracemalloc.start()
     try:
-        assert read_face(payload) == FaceInfo()
+        assert read_exif(payload) == FaceInfo()
         assert tracemalloc.get_traced_memory()[1] < 4 << 20
     finally:
         tracemalloc.stop()
@@ -160,7 +158,7 @@ entries = st.tuples(
 @given(st.lists(entries, max_size=12), st.integers(0, 300), st.binary(max_size=300))
 def test_any_exif_is_read_or_says_nothing(some: list, follow: int, tail: bytes) -> None:
     tiff = ifd(MAKE, *some, follow=follow) + tail
-    assert isinstance(read_face(with_exif(tiff)), FaceInfo)
+    assert isinstance(read_exif(with_exif(tiff)), FaceInfo)
 
 
 COMMENTS = [
@@ -192,9 +190,9 @@ def test_what_is_written_as_ours_is_of_its_type_or_says_nothing(comment: object)
         content = exif.tobytes()
         return FACE[:2] + b"\xff\xe1" + struct.pack(">H", len(content) + 2) + content + FACE[2:]
 
-    right = read_face(face({"box": [1, 2, 3, 4], "score": 1}))
+    right = read_exif(face({"box": [1, 2, 3, 4], "score": 1}))
     assert (right.box, right.score, right.device) == ((1, 2, 3, 4), 1.0, "edge-1")
-    assert read_face(face(comment)) == FaceInfo()
+    assert read_exif(face(comment)) == FaceInfo()
 
 
 @pytest.mark.filterwarnings("error::PIL.Image.DecompressionBombWarning")
@@ -202,7 +200,7 @@ def test_what_is_written_as_ours_is_of_its_type_or_says_nothing(comment: object)
 def test_a_picture_that_is_a_bomb_is_not_decoded(size: tuple[int, int]) -> None:
     tracemalloc.start()
     try:
-        assert read_face(picture.jpeg(b"", *size)) == FaceInfo()
+        assert read_exif(picture.jpeg(b"", *size)) == FaceInfo()
         assert tracemalloc.get_traced_memory()[1] < 1 << 20
     finally:
         tracemalloc.stop()
@@ -212,8 +210,8 @@ def test_another_kind_of_picture_is_no_jpeg() -> None:
     png = b"\x89PNG\r\n\x1a\n" + struct.pack(">L4sLL5B", 13, b"IHDR", 65_500, 65_500, 8, 0, 0, 0, 0)
     for payload in (png, png + b"\xff\xd9", b"\xff\xd8\xff" + png + b"\xff\xd9"):
         assert jpeg.size(payload) is None
-        with pytest.raises(VisionError):
-            read_face(payload)
+        with pytest.raises(NotAJpegError):
+            read_exif(payload)
 
 
 # -- receipts and status ---------------------------------------------------------------------------

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 from facefleet.delivery.ledger import Ledger
+from facefleet.exif import read_exif
 from facefleet.names import FaceName, Receipt, content_tag
-from facefleet.vision.faces import read_face
 
 from lab.camera import stream, write_picture, write_video
 from lab.listener import Listener
@@ -64,7 +64,7 @@ def test_it_sends_faces_that_say_what_they_are(rig: Rig) -> None:
                 assert (name.device, name.camera) == ("edge-1", "front")
                 assert name.tag == content_tag(payload)
                 assert began <= name.captured <= datetime.now(UTC)
-                info = read_face(payload)
+                info = read_exif(payload)
                 assert (info.device, info.camera, info.detector) == ("edge-1", "front", "haar")
                 assert info.captured == name.captured
 

@@ -5,10 +5,10 @@ from datetime import UTC, datetime, timedelta, timezone
 import cv2
 import numpy as np
 import pytest
+from facefleet.exif import FaceInfo, NotAJpegError, read_exif
 from facefleet.settings import ProcessorSettings
 from facefleet.vision.detectors import Detection
-from facefleet.vision.errors import VisionError
-from facefleet.vision.faces import FaceInfo, encode_face, read_face
+from facefleet.vision.faces import encode_face
 from facefleet.vision.sample import Sample
 from PIL import Image
 
@@ -31,7 +31,7 @@ def encode(detection=DETECTION, captured=CAPTURED):
 
 
 def test_what_is_written_is_read():
-    assert read_face(encode()) == FaceInfo(
+    assert read_exif(encode()) == FaceInfo(
         device="edge-1",
         camera="front-door",
         captured=CAPTURED,
@@ -86,7 +86,7 @@ def test_a_close_up_is_one_that_a_processor_takes(width, height):
     assert len(jpeg) <= ProcessorSettings.model_fields["max_face_bytes"].default
     longer = max(Image.open(io.BytesIO(jpeg)).size)
     assert longer == 800
-    assert read_face(jpeg).box == (0, 0, width, height)
+    assert read_exif(jpeg).box == (0, 0, width, height)
 
 
 @pytest.mark.parametrize(
@@ -100,8 +100,8 @@ def test_the_margin_ends_where_the_picture_ends(x, y, size):
 
 @pytest.mark.parametrize("payload", [b"", b"\xff\xd8", b"GIF89a", b"not a picture", b"\0" * 100])
 def test_what_is_no_jpeg_is_refused(payload):
-    with pytest.raises(VisionError, match="not a JPEG"):
-        read_face(payload)
+    with pytest.raises(NotAJpegError, match="not a JPEG"):
+        read_exif(payload)
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")  # by which Pillow tells of a broken EXIF
@@ -111,7 +111,7 @@ def test_a_foreign_jpeg_says_nothing():
     for extra in ({}, {"exif": exif}, {"exif": b"Exif\0\0MM\0*\0\0\0\x08\0\x01"}):
         out = io.BytesIO()
         Image.new("L", (8, 8)).save(out, "JPEG", **extra)
-        assert read_face(out.getvalue()) == FaceInfo()
+        assert read_exif(out.getvalue()) == FaceInfo()
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")  # by which Pillow tells of a broken EXIF
@@ -123,7 +123,7 @@ def test_damage_raises_nothing_else():
         for _ in range(5):
             damaged[rng.randrange(400)] = rng.randrange(256)
         try:
-            info = read_face(bytes(damaged))
-        except VisionError:
+            info = read_exif(bytes(damaged))
+        except NotAJpegError:
             continue
         assert isinstance(info, FaceInfo)

@@ -17,7 +17,7 @@ from urllib.parse import quote
 
 from prometheus_client import Counter, Gauge
 
-from facefleet import news, telemetry
+from facefleet import jpeg, news, telemetry
 from facefleet.evidence import today
 from facefleet.mqtt import Connection
 from facefleet.names import (
@@ -34,7 +34,6 @@ from facefleet.quotas import CAMERAS, Cameras, Memory, Statuses
 from facefleet.settings import ProcessorSettings
 from facefleet.store import Store, Stored
 from facefleet.telemetry import Health, log
-from facefleet.vision import jpeg
 
 FLUSH = 0.015  # seconds that a receipt waits for company
 FLUSH_SIZE = 100

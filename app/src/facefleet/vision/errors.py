@@ -4,7 +4,7 @@ from facefleet.errors import FacefleetError
 
 
 class VisionError(FacefleetError):
-    """A detector's model or a face's JPEG cannot be read."""
+    """A detector's model cannot be read."""
 
 
 class CameraError(FacefleetError):

@@ -17,6 +17,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from facefleet import telemetry
+from facefleet.exif import NotAJpegError, read_exif
 from facefleet.names import FaceName, is_label
 from facefleet.services.gallery.bucket import Bucket, BucketError, Object
 from facefleet.services.gallery.cameras import Cameras
@@ -32,8 +33,6 @@ from facefleet.services.gallery.listing import (
 from facefleet.services.gallery.live import Event, Live
 from facefleet.services.gallery.nav import Nav, choose
 from facefleet.services.gallery.recent import Recent
-from facefleet.vision.errors import VisionError
-from facefleet.vision.faces import read_face
 
 _HERE = Path(__file__).parent
 _PING = 15  # seconds: a stream that is silent for longer is cut by some proxies
@@ -124,8 +123,8 @@ def build(
     def face(request: Request) -> Response:
         name, found = _name(request), _read(request)
         try:
-            info = read_face(found.content)
-        except VisionError:
+            info = read_exif(found.content)
+        except NotAJpegError:
             info = None
         return _page(
             "face.html",

@@ -1,0 +1,90 @@
+"""The EXIF of a face's JPEG: where and when it was captured, and its box in the frame."""
+
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from PIL import Image
+from PIL.ExifTags import IFD, Base
+
+from facefleet.errors import FacefleetError
+from facefleet.jpeg import APP1, segments, size
+
+_MAKE = "facefleet"
+_TIME = "%Y:%m:%d %H:%M:%S"
+_ASCII = b"ASCII\0\0\0"  # the character code that EXIF wants before a user comment
+_EXIF = b"Exif\0\0"
+_START_OF_IMAGE = b"\xff\xd8"
+
+
+class NotAJpegError(FacefleetError):
+    """Bytes that should be a JPEG are not."""
+
+
+@dataclass(frozen=True, slots=True)
+class FaceInfo:
+    """The EXIF of a face; all None in a JPEG that is not from a facefleet detector."""
+
+    device: str | None = None
+    camera: str | None = None
+    captured: datetime | None = None  # UTC
+    box: tuple[int, int, int, int] | None = None  # x, y, width, height in the frame, in pixels
+    score: float | None = None
+    detector: str | None = None
+
+
+def write_exif(jpeg: bytes, info: FaceInfo) -> bytes:
+    """Return `jpeg` with `info` as its EXIF. All of `info` is set; the picture stays as it is."""
+    exif = _encode(info)
+    segment = bytes((0xFF, APP1)) + (len(exif) + 2).to_bytes(2, "big") + exif
+    # Pillow would have to encode the picture again to write its EXIF.
+    return _START_OF_IMAGE + segment + jpeg[len(_START_OF_IMAGE) :]
+
+
+def read_exif(jpeg: bytes) -> FaceInfo:
+    """Return what the EXIF of `jpeg` says. Raises NotAJpegError."""
+    if size(jpeg) is None:
+        raise NotAJpegError("This is not a JPEG.")
+    contents = (content for marker, content in segments(jpeg) if marker == APP1)
+    written = next((content for content in contents if content.startswith(_EXIF)), b"")
+    try:
+        exif = Image.Exif()
+        exif.load(written)
+        if exif.get(Base.Make) != _MAKE:
+            return FaceInfo()
+        details = exif.get_ifd(IFD.Exif)
+        captured = f"{details[Base.DateTimeOriginal]}.{details[Base.SubsecTimeOriginal]}"
+        comment = json.loads(details[Base.UserComment].removeprefix(_ASCII))
+        x, y, width, height = map(int, comment["box"])
+        return FaceInfo(
+            device=_text(exif[Base.HostComputer]),
+            camera=_text(exif[Base.Model]),
+            captured=datetime.strptime(captured, f"{_TIME}.%f").replace(tzinfo=UTC),
+            box=(x, y, width, height),
+            score=float(comment["score"]),
+            detector=_text(exif[Base.Software]),
+        )
+    except Exception:  # Anybody's EXIF may break the parser in any way, and then says nothing.
+        return FaceInfo()
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} is not a text")
+    return value
+
+
+def _encode(info: FaceInfo) -> bytes:
+    comment = {"box": info.box, "score": info.score}
+    exif = Image.Exif()
+    exif[Base.Make] = _MAKE
+    exif[Base.Model] = info.camera
+    exif[Base.HostComputer] = info.device
+    exif[Base.Software] = info.detector
+    exif[Base.ExifOffset] = {
+        Base.DateTimeOriginal: info.captured.strftime(_TIME),
+        Base.SubsecTimeOriginal: f"{info.captured:%f}",
+        Base.OffsetTimeOriginal: "+00:00",
+        Base.UserComment: _ASCII + json.dumps(comment, separators=(",", ":")).encode(),
+    }
+    return exif.tobytes()

@@ -1,0 +1,65 @@
+"""Each service starts with no more packages than the layers of its image install (Dockerfile)."""
+
+import re
+import subprocess
+import sys
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+import pytest
+
+APP = Path(__file__).parent.parent
+SERVICES = ("detector", "device-plugin", "forwarder", "gallery", "logger", "processor")
+TOOLS = {"detector": ("outbox", "verify"), "processor": ("audit", "erase", "status")}
+IMPORT = """
+import importlib, sys
+absent, modules = (set(names.split(",")) for names in sys.argv[1:])
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in absent:
+            raise ModuleNotFoundError(f"no {name} in this image")
+sys.meta_path.insert(0, Absent())
+for module in modules:
+    importlib.import_module(module)
+"""
+
+
+def locked(stage: str) -> set[str]:
+    """The distributions that the layers of a stage install, by their normalized names."""
+    stages = re.split(r"^FROM ", (APP / "Dockerfile").read_text(), flags=re.MULTILINE)[1:]
+    text = next((text for text in stages if re.match(rf"\S+ AS {stage}\s", text)), "")
+    below = re.findall(r"^(\S+) AS|--from=(\S+)", text)
+    found = {name for pair in below for name in pair if name} - {"app"}
+    installed = set().union(*map(locked, found)) if found else set()
+    for lock in re.findall(r"^COPY locks/(\S+)", text, re.MULTILINE):
+        if lock != "build.txt":
+            content = (APP / "locks" / lock).read_text()
+            installed |= set(re.findall(r"^([\w.-]+)==", content, re.MULTILINE))
+    return installed
+
+
+DISTRIBUTIONS = packages_distributions()
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_service_imports_only_what_its_image_has(service: str) -> None:
+    present = locked(service) | {"facefleet"}
+    absent = {
+        package
+        for package, distributions in DISTRIBUTIONS.items()
+        if not present & {re.sub(r"[-_.]+", "-", name).lower() for name in distributions}
+    } - set(sys.stdlib_module_names)
+    assert "pytest" in absent
+    modules = [f"facefleet.services.{service.replace('-', '_')}"]
+    modules += [f"facefleet.tools.{tool}" for tool in TOOLS.get(service, ())]
+    run = subprocess.run(
+        [sys.executable, "-c", IMPORT, ",".join(absent), ",".join(modules)],
+        capture_output=True,
+        text=True,
+    )
+    assert run.returncode == 0, run.stderr
+
+
+def test_only_the_detector_has_opencv() -> None:
+    having = {service for service in SERVICES if "opencv-python-headless" in locked(service)}
+    assert having == {"detector"}
