@@ -56,7 +56,7 @@ lint: install-test ## Style and layers
 
 unit: install-test install-audit ## The app's tests, those of the roles, and those of the playbooks on an AWS of this machine
 	cd app && pytest
-	pytest --numprocesses=2 --dist=loadfile roles playbooks
+	pytest --numprocesses=2 --dist=loadfile roles playbooks tests
 
 molecule: molecule-processes molecule-quick ## The roles: on this machine, and where Docker is on machines of their own
 
