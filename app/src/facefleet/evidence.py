@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from email.utils import parsedate_to_datetime
-from functools import cache, lru_cache
+from functools import lru_cache
 from xml.etree import ElementTree
 
 from facefleet.errors import FacefleetError
@@ -32,9 +32,13 @@ class Answer:
     body: bytes
 
     def header(self, name: str) -> str | None:
+        """`name` in lower case."""
         start = self.head.rfind(b"\r\n\r\nHTTP/") + 1
-        found = _header(name).search(self.head, start)
-        return found[1].decode("latin-1").strip() if found else None
+        found = self.head.lower().find(b"\n%s:" % name.encode(), start)
+        if found < 0:
+            return None
+        line = self.head[found + 1 :].partition(b"\n")[0]
+        return line.partition(b":")[2].decode("latin-1").strip()
 
     @property
     def code(self) -> str | None:
@@ -65,11 +69,6 @@ def _day(text: str | None) -> date | None:
         return parsedate_to_datetime(text).astimezone(UTC).date() if text else None
     except (ValueError, OverflowError):
         return None
-
-
-@cache
-def _header(name: str) -> re.Pattern[bytes]:
-    return re.compile(rb"^%s:([^\r\n]*)" % name.encode(), re.IGNORECASE | re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,9 +15,8 @@ _LABEL_RE = re.compile(_LABEL)
 _TAG_RE = re.compile(r"[0-9a-f]{8}")
 _LAST_SEQ = 10**18 - 1
 _FACE = (
-    rf"faces/(?P<device>{_LABEL})/(?P<camera>{_LABEL})/"
-    r"(?P<date>[1-9]\d{3}/\d\d/\d\d)/(?P<time>\d{6})%s(?P<fraction>\d{6})"
-    r"-(?P<epoch>[0-9a-f]{8})-(?P<seq>[1-9]\d{0,17})-(?P<tag>[0-9a-f]{8})%s"
+    rf"faces/({_LABEL})/({_LABEL})/([1-9]\d{{3}}/\d\d/\d\d)/(\d{{6}})%s(\d{{6}})"
+    r"-([0-9a-f]{8})-([1-9]\d{0,17})-([0-9a-f]{8})%s"
 )
 _KEY_RE = re.compile(_FACE % (r"\.", r"\.jpg"), re.ASCII)
 _TOPIC_RE = re.compile(_FACE % ("-", ""), re.ASCII)
@@ -54,7 +53,12 @@ def is_label(text: str) -> bool:
 
 def content_tag(jpeg: bytes) -> str:
     """The first 8 hex digits of the content's SHA-256."""
-    return hashlib.sha256(jpeg).hexdigest()[:8]
+    return tag_of(hashlib.sha256(jpeg).digest())
+
+
+def tag_of(digest: bytes) -> str:
+    """The same of a SHA-256 that is there already."""
+    return digest.hex()[:8]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,17 +74,19 @@ class FaceName:
 
     def __str__(self) -> str:
         """The object's key."""
-        return (
-            f"faces/{self.device}/{self.camera}/{self.captured:%Y/%m/%d/%H%M%S.%f}"
-            f"-{self.epoch}-{self.seq}-{self.tag}.jpg"
-        )
+        return f"{self._spelled('.')}.jpg"
 
     @property
     def topic(self) -> str:
         """The MQTT topic: the key without its dots, which RabbitMQ rewrites and NATS may refuse."""
+        return self._spelled("-")
+
+    def _spelled(self, point: str) -> str:
+        # From ISO 8601's text: a fifth of strftime's price.
+        time = self.captured.isoformat(timespec="microseconds")
         return (
-            f"faces/{self.device}/{self.camera}/{self.captured:%Y/%m/%d/%H%M%S-%f}"
-            f"-{self.epoch}-{self.seq}-{self.tag}"
+            f"faces/{self.device}/{self.camera}/{time[:10].replace('-', '/')}/"
+            f"{time[11:19].replace(':', '')}{point}{time[20:26]}-{self.epoch}-{self.seq}-{self.tag}"
         )
 
     @classmethod
@@ -100,21 +106,13 @@ class FaceName:
     def _of(cls, match: re.Match[str] | None) -> "FaceName | None":
         if match is None:
             return None
+        device, camera, day, time, fraction, epoch, seq, tag = match.groups()
         try:
             # From ISO 8601's basic form: a quarter of strptime's price.
-            captured = datetime.fromisoformat(
-                f"{match['date'].replace('/', '')}T{match['time']}.{match['fraction']}+00:00"
-            )
+            captured = datetime.fromisoformat(f"{day.replace('/', '')}T{time}.{fraction}+00:00")
         except ValueError:  # the 31st of February
             return None
-        return cls(
-            match["device"],
-            match["camera"],
-            captured,
-            match["epoch"],
-            int(match["seq"]),
-            match["tag"],
-        )
+        return cls(device, camera, captured, epoch, int(seq), tag)
 
 
 def camera_prefix(device: str, camera: str) -> str:

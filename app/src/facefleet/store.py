@@ -29,6 +29,7 @@ MOST = 1 << 20  # bytes of an answer: a listing of one key, or an error
 PROBE = "quarantine/ready"  # written at the start, to learn what this S3 can do
 PUT = Histogram("facefleet_put_seconds", "One PUT, as long as the bucket takes to answer")
 _NEVER = {"EntityTooLarge", "InvalidURI", "KeyTooLongError", "MetadataTooLarge"}
+_READY = b"ready\n"
 _RIGHTS = "s3:GetObject or s3:ListBucket"
 
 _Step = Literal["PUT", "HEAD", "LIST"]
@@ -76,7 +77,9 @@ class Store:
         self._ca_bundle = aws.ca_bundle(self._session)
         self._address, self._region = aws.put_place(self._session, bucket)
         self._work: SimpleQueue[_Put] = SimpleQueue()
-        self._probe: _Put | None = _Put(PROBE, b"ready\n", {"Content-Type": "text/plain"})
+        self._probe: _Put | None = _Put(
+            PROBE, _READY, {"Content-Type": "text/plain"}, hashlib.sha256(_READY).digest()
+        )
         self._pausing: list[_Put] = [self._probe]
         self._sent: dict[pycurl.Curl, _Put] = {}
         self._idle: dict[_Step, list[pycurl.Curl]] = {"PUT": [], "HEAD": [], "LIST": []}
@@ -90,13 +93,16 @@ class Store:
         """Of the thread; only an error of its own ends it."""
         Thread(target=self._run, name="store", daemon=True).start()
 
-    def create(self, key: str, data: bytes, attributes: dict[str, str]) -> Future[Stored]:
+    def create(
+        self, key: str, data: bytes, attributes: dict[str, str], digest: bytes | None = None
+    ) -> Future[Stored]:
         """Store an object, unless it is there already with this content.
 
         It is tried until the bucket is available, or else ends with RefusedError. `attributes`:
-        Content-Type, and any other name as user metadata (ASCII).
+        Content-Type, and any other name as user metadata (ASCII). `digest`: the data's SHA-256,
+        where it is known already.
         """
-        put = _Put(key, data, attributes)
+        put = _Put(key, data, attributes, digest or hashlib.sha256(data).digest())
         self._work.put(put)
         return put.done
 
@@ -161,9 +167,8 @@ class Store:
             self._sent[transfer] = put
 
     def _headers(self, put: "_Put") -> list[str]:
-        digest = hashlib.sha256(put.data)  # which libcurl would compute otherwise
-        put.checksum = b64encode(digest.digest()).decode()
-        headers = ["Expect:", f"x-amz-content-sha256: {digest.hexdigest()}"]
+        # Without its header libcurl would compute the digest again.
+        headers = ["Expect:", f"x-amz-content-sha256: {put.digest.hex()}"]
         if self._conditional:
             headers.append("If-None-Match: *")
         if self._checksums:
@@ -341,12 +346,17 @@ class _Put:
     key: str
     data: bytes
     attributes: dict[str, str]
+    digest: bytes  # SHA-256
     done: Future[Stored] = field(default_factory=Future)
     step: _Step = "PUT"
     answered: Answer | None = None  # of the step before
-    checksum: str = ""  # SHA-256, as S3 spells it
     head: bytearray = field(default_factory=bytearray)
     body: bytearray = field(default_factory=bytearray)
     pause: float = FIRST_PAUSE  # seconds, the next one
     due: float = 0.0  # monotonic
     repeated: bool = False  # the probe
+
+    @property
+    def checksum(self) -> str:
+        """The digest as S3 spells it."""
+        return b64encode(self.digest).decode()

@@ -27,8 +27,8 @@ from facefleet.names import (
     STATUSES,
     FaceName,
     Receipt,
-    content_tag,
     receipts_topic,
+    tag_of,
 )
 from facefleet.quotas import CAMERAS, Cameras, Memory, Statuses
 from facefleet.settings import ProcessorSettings
@@ -198,7 +198,7 @@ class _Processor:
 
     def _take(self, job: "_Job") -> None:
         self._under_way.add(job.topic)
-        job.put = self._store.create(job.key, job.payload, job.attributes)
+        job.put = self._store.create(job.key, job.payload, job.attributes, job.digest)
         job.put.add_done_callback(lambda _: self._finished.put(job))
 
     def _flush_soon(self) -> None:
@@ -207,9 +207,10 @@ class _Processor:
 
     def _flush(self) -> None:
         """Collect what has been finished, and say so to each camera."""
+        if not self._finished.empty():
+            self._health.set("bucket", None)
         while not self._finished.empty():
             self._collect(self._finished.get())
-            self._health.set("bucket", None)
         self._health.set("faces", self._yield.problem)
         for origin in list(self._receipts):
             self._publish(origin)
@@ -311,6 +312,7 @@ class _Job:
 
     topic: str
     payload: bytes
+    digest: bytes  # SHA-256 of the payload
     name: FaceName | None
     fault: str | None  # why it goes into quarantine
     key: str
@@ -335,23 +337,24 @@ def _device(topic: str) -> str:
 def judge(topic: str, payload: bytes, max_bytes: int, cameras: Cameras) -> _Job:
     """Where a message goes: under its name where it is a face, or else into quarantine."""
     name = FaceName.of_topic(topic)
-    if name is not None and content_tag(payload) != name.tag:
+    digest = hashlib.sha256(payload).digest()
+    if name is not None and name.tag != tag_of(digest):
         # Damaged on its way, or somebody else's: the one that the tag names is still to come,
         # so there is no receipt for this.
         name, fault = None, "the payload is not the one that the topic's tag names"
     else:
         fault = _fault(name, payload, max_bytes, cameras)
     if fault is None:
-        return _Job(topic, payload, name, None, str(name), {"Content-Type": "image/jpeg"})
-    digest = hashlib.sha256(topic.encode() + b"\0" + payload).hexdigest()
+        return _Job(topic, payload, digest, name, None, str(name), {"Content-Type": "image/jpeg"})
+    message = hashlib.sha256(topic.encode() + b"\0" + payload).hexdigest()
     place = f"{name.device}/{name.camera}" if name else "unknown"
     attributes = {
         "Content-Type": "application/octet-stream",
         "reason": fault,
         "topic": quote(topic)[:1024],
     }
-    key = f"quarantine/{place}/{digest[:32]}"
-    return _Job(topic, payload, name, fault, key, attributes)
+    key = f"quarantine/{place}/{message[:32]}"
+    return _Job(topic, payload, digest, name, fault, key, attributes)
 
 
 def _fault(name: FaceName | None, payload: bytes, max_bytes: int, cameras: Cameras) -> str | None:
