@@ -33,6 +33,8 @@ class Listener:
     def __exit__(self, *_: object) -> None:
         self._client.disconnect()
         self._client.loop_stop()
+        # Freed at once, without the garbage collector, which may free paho's sockets before paho.
+        self._client.on_message = self._client.on_connect = self._client.on_subscribe = None
 
     def say(self, topic: str, payload: bytes, *, qos: int = 1, retain: bool = False) -> None:
         """Publish, and wait until the broker has it."""
