@@ -23,8 +23,10 @@ from pathlib import Path
 
 from facefleet.delivery.outbox import Outbox
 from facefleet.delivery.sender import Sender
+from facefleet.health import Health
+from facefleet.logging import configure_logging
 from facefleet.names import FaceName, content_tag
-from facefleet.telemetry import Health, configure_logging, spare_the_collector
+from facefleet.runtime import freeze_gc
 from pydantic import AnyUrl
 
 from lab.picture import jpeg
@@ -52,7 +54,7 @@ def feed_outbox(pipe: Connection, port: int, qos: int, count: int, folder: str) 
     sender = Sender(outbox, AnyUrl(f"mqtt://127.0.0.1:{port}"), qos, WINDOW, health)
     sender.start()
     await_true(lambda: not health.unmet, "the sender is connected")
-    spare_the_collector()
+    freeze_gc()
     pipe.send("ready")
     pipe.recv()
     never = threading.Event()

@@ -19,8 +19,10 @@ import cv2
 import numpy as np
 from facefleet.delivery.outbox import Outbox
 from facefleet.delivery.sender import Sender
+from facefleet.health import Health
+from facefleet.logging import configure_logging
+from facefleet.runtime import freeze_gc
 from facefleet.settings import DetectorSettings
-from facefleet.telemetry import Health, configure_logging, spare_the_collector
 from facefleet.vision import detectors
 from facefleet.vision.camera import Camera
 from facefleet.vision.detectors import Detection, load_detector
@@ -92,7 +94,7 @@ def _ours(pipe: Connection, video: str, model: str | None, frames: int, broker: 
         outbox = Outbox(Path(folder, "outbox.sqlite"), "edge-1", "front", 1 << 30)
         sender = Sender(outbox, AnyUrl(broker), 0, 256, Health("broker"))
         sender.start()
-        spare_the_collector()
+        freeze_gc()
         faces = 0
         for n, frame in enumerate(Camera(video, 100_000, lambda _problem: None, stop), 1):
             for detection in detector(frame.image):

@@ -17,7 +17,8 @@ from pathlib import Path
 
 from facefleet.delivery.outbox import Outbox
 from facefleet.delivery.sender import Sender
-from facefleet.telemetry import Health, configure_logging
+from facefleet.health import Health
+from facefleet.logging import configure_logging
 from pydantic import AnyUrl
 
 from lab.feeder import CAMERA, face

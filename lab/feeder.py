@@ -15,11 +15,12 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from facefleet import telemetry
 from facefleet.delivery.outbox import Outbox
 from facefleet.delivery.sender import Sender
+from facefleet.health import Health, serve_health
+from facefleet.logging import configure_logging
 from facefleet.names import FaceName
-from facefleet.telemetry import Health
+from facefleet.runtime import on_shutdown
 from pydantic import AnyUrl
 
 from lab.picture import HEAD, jpeg
@@ -97,15 +98,15 @@ def main() -> None:
 
     stop = threading.Event()
     toggles: list[int] = []  # a handler that takes a lock could meet itself holding it
-    telemetry.configure_logging("feeder", "info")
-    telemetry.on_terminate(stop.set)
+    configure_logging("feeder", "info")
+    on_shutdown(stop.set)
     signal.signal(signal.SIGUSR1, lambda number, _frame: toggles.append(number))
     health = Health("broker", "outbox", service="feeder")
     log = Log(arguments.log)
     outbox = LoggedOutbox(arguments.outbox, log)
     health.set("outbox", None)
     sender = Sender(outbox, arguments.broker, arguments.qos, 256, health)
-    telemetry.serve(arguments.http, health)
+    serve_health(arguments.http, health)
     sender.start()
     try:
         due = time.monotonic()

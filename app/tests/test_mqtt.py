@@ -97,15 +97,16 @@ def test_it_comes_back_after_the_broker_was_killed(rig: Rig, broker: str) -> Non
 
 WITH_WILL = """
 import asyncio, sys
+from facefleet.health import Health
 from facefleet.mqtt import Connection, Will
-from facefleet import telemetry
+from facefleet.runtime import run_until_signal
 from pydantic import AnyUrl
 
 connection = Connection(
     AnyUrl(sys.argv[1]), "dying", will=Will("test/will", b"gone"),
     on_up=lambda: connection.publish("test/up", b""),
 )
-asyncio.run(telemetry.until_terminated(connection.run(), telemetry.Health()))
+asyncio.run(run_until_signal(connection.run(), Health()))
 """
 
 

@@ -9,8 +9,8 @@ from typing import Annotated
 import typer
 
 from facefleet import settings as settings_module
-from facefleet import telemetry
 from facefleet.errors import FacefleetError, SettingsError
+from facefleet.logging import configure_logging
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -41,7 +41,7 @@ def _service(name: str, settings_name: str, summary: str) -> None:
 
     def command() -> None:
         settings = settings_module.load(getattr(settings_module, settings_name))
-        telemetry.configure_logging(name, settings.log_level)
+        configure_logging(name, settings.log_level)
         module = name.replace("-", "_")
         importlib.import_module(f"facefleet.services.{module}").run(settings)
 

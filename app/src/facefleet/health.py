@@ -1,45 +1,20 @@
-"""Logs, metrics and health: what an operator sees of a service."""
+"""Whether a service is alive and ready, and its metrics: the pages that a probe reads."""
 
-import asyncio
-import gc
 import json
-import logging
-import signal
 import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from queue import SimpleQueue
 from typing import Any
 
-import structlog
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from facefleet.errors import FacefleetError
+from facefleet.logging import log
 from facefleet.settings import host_and_port
-
-log = structlog.get_logger()
-
-
-def configure_logging(service: str, level: str) -> None:
-    """One JSON object a line on stderr; on a terminal, lines for people."""
-    structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso"),
-            structlog.dev.ConsoleRenderer()
-            if sys.stderr.isatty()
-            else structlog.processors.JSONRenderer(),
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(
-            logging.getLevelNamesMapping()[level.upper()]
-        ),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-    )
-    structlog.contextvars.bind_contextvars(service=service)
 
 
 class Health:
@@ -84,7 +59,7 @@ class Health:
             return dict(self._unmet)
 
 
-def answer(path: str, health: Health) -> tuple[int, str, bytes] | None:
+def health_response(path: str, health: Health) -> tuple[int, str, bytes] | None:
     """Status, content type and body of /healthz, /readyz or /metrics; None for other paths."""
     match path:
         case "/healthz":
@@ -105,6 +80,19 @@ def family(host: str) -> socket.AddressFamily:
     return socket.AF_INET6 if ":" in host else socket.AF_INET
 
 
+@contextmanager
+def explain_listen_errors(address: str) -> Iterator[None]:
+    """Raise a FacefleetError with a sentence where listening on `address` (host:port) fails."""
+    try:
+        yield
+    except (OSError, OverflowError, UnicodeError) as error:  # UnicodeError: no name for DNS
+        reason = getattr(error, "strerror", None) or error
+        raise FacefleetError(
+            f"cannot listen on {address} ({reason}): end what holds the port, "
+            "or choose another by FACEFLEET_HTTP"
+        ) from error
+
+
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
 
@@ -114,7 +102,7 @@ class _Server(ThreadingHTTPServer):
             super().handle_error(*request)
 
 
-def serve(address: str, health: Health) -> ThreadingHTTPServer:
+def serve_health(address: str, health: Health) -> ThreadingHTTPServer:
     """Answer on `address` (host:port) from a daemon thread until `.shutdown()`.
 
     Raises FacefleetError where the port is taken.
@@ -124,7 +112,8 @@ def serve(address: str, health: Health) -> ThreadingHTTPServer:
         timeout = 10  # seconds, for a client that says nothing
 
         def do_GET(self) -> None:
-            status, kind, body = answer(self.path, health) or (404, "text/plain", b"no such page\n")
+            found = health_response(self.path, health)
+            status, kind, body = found or (404, "text/plain", b"no such page\n")
             self.send_response(status)
             self.send_header("Content-Type", kind)
             self.send_header("Content-Length", str(len(body)))
@@ -136,61 +125,7 @@ def serve(address: str, health: Health) -> ThreadingHTTPServer:
 
     host, port = host_and_port(address)
     _Server.address_family = family(host)
-    try:
+    with explain_listen_errors(address):
         server = _Server((host, port), Handler)
-    except (OSError, UnicodeError) as error:  # UnicodeError: no name for DNS
-        reason = getattr(error, "strerror", None) or error
-        raise FacefleetError(
-            f"cannot listen on {address} ({reason}): end what holds the port, "
-            "or choose another by FACEFLEET_HTTP"
-        ) from error
     threading.Thread(target=server.serve_forever, name="http", daemon=True).start()
     return server
-
-
-def on_terminate(stop: Callable[[], None]) -> None:
-    """Call `stop` once, from a thread, when SIGTERM or SIGINT has come.
-
-    Not from the signal's handler: it may interrupt whoever holds the lock that `stop` needs.
-    """
-    came: SimpleQueue[int] = SimpleQueue()  # which is safe in a handler
-
-    def wait() -> None:
-        came.get()
-        stop()
-
-    threading.Thread(target=wait, name="terminate", daemon=True).start()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda number, _frame: came.put(number))
-
-
-def spare_the_collector() -> None:
-    """Take what is there at the end of a start out of the garbage collector's rounds.
-
-    It stays for ever, modules above all, and was a fifth of a busy service's CPU.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(10_000)  # what is under way is many objects, and no rubbish
-
-
-async def until_terminated(work: Coroutine, health: Health) -> None:
-    """Run `work`, with the loop's heartbeat, until it ends or SIGTERM or SIGINT comes."""
-    spare_the_collector()
-    loop = asyncio.get_running_loop()
-    terminated = asyncio.Event()
-    on_terminate(lambda: loop.call_soon_threadsafe(terminated.set))
-    tasks = {asyncio.ensure_future(work), asyncio.create_task(terminated.wait())}
-
-    async def beat() -> None:
-        while True:
-            health.beat()
-            await asyncio.sleep(1)
-
-    beating = asyncio.create_task(beat())
-    done, pending = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    for task in (*pending, beating):
-        task.cancel()
-    await asyncio.gather(*pending, beating, return_exceptions=True)
-    for task in done:
-        task.result()

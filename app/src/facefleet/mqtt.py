@@ -11,7 +11,7 @@ from pathlib import Path
 from paho.mqtt.client import MQTT_ERR_SUCCESS, MQTTMessage, topic_matches_sub
 from pydantic import AnyUrl
 
-from facefleet.telemetry import log
+from facefleet.logging import log
 from facefleet.wire import LARGEST_PAYLOAD, Wire
 
 KEEPALIVE = 10  # seconds; a link that swallows everything is noticed within twice that

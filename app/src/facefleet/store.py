@@ -20,7 +20,7 @@ from facefleet import aws, evidence
 from facefleet.aws import s3_client as s3_client  # the door for everything but PUTs
 from facefleet.errors import FacefleetError
 from facefleet.evidence import Answer, Found
-from facefleet.telemetry import log
+from facefleet.logging import log
 
 TIMEOUT = 30  # seconds of one request
 FIRST_PAUSE, LAST_PAUSE = 0.5, 5.0  # seconds between attempts while the bucket is unavailable

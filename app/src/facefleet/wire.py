@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 import paho.mqtt.client as paho
 
-from facefleet.telemetry import log
+from facefleet.logging import log
 
 _PUBLISH, _PUBACK = 0x30, 0x40
 _TYPE, _QOS, _QOS_1, _RETAIN = 0xF0, 0x06, 0x02, 0x01

@@ -8,8 +8,8 @@ from facefleet.delivery import answers, sender
 from facefleet.delivery.answers import BARREN, SILENCE, Answers
 from facefleet.delivery.outbox import Outbox
 from facefleet.delivery.sender import Sender
+from facefleet.health import Health
 from facefleet.names import FaceName, Receipt
-from facefleet.telemetry import Health
 from pydantic import AnyUrl
 from structlog.testing import capture_logs
 

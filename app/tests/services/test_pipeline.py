@@ -10,7 +10,7 @@ import pytest
 from facefleet.delivery.ledger import Ledger
 from facefleet.delivery.outbox import Outbox
 from facefleet.delivery.sender import Sender
-from facefleet.telemetry import Health
+from facefleet.health import Health
 from pydantic import AnyUrl
 
 from lab import picture

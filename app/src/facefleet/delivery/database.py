@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from facefleet.errors import FacefleetError
-from facefleet.telemetry import log
+from facefleet.logging import log
 
 SCHEMA_VERSION = 1
 _SCHEMA = """

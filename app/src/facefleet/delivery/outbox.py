@@ -24,8 +24,8 @@ from typing import BinaryIO
 
 from facefleet.delivery.database import Database, OutboxError, is_full, set_aside
 from facefleet.errors import FacefleetError
+from facefleet.logging import log
 from facefleet.names import FaceName, content_tag
-from facefleet.telemetry import log
 
 RESERVE = 512 << 20  # bytes of the disk left to others: below 256 MiB, the kubelet evicts pods
 LEDGER_DAYS = 30  # the default of the bucket's lifecycle; an audit sees no further back

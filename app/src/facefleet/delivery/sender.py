@@ -20,9 +20,10 @@ from facefleet.delivery.answers import Answers
 from facefleet.delivery.database import OutboxError
 from facefleet.delivery.outbox import DamagedFaceError, NoStorageError, Outbox
 from facefleet.delivery.window import Window
+from facefleet.health import Health
+from facefleet.logging import log
 from facefleet.mqtt import Connection, Will
 from facefleet.names import HELLO, FaceName, Receipt, receipts_topic, status_topic
-from facefleet.telemetry import Health, log
 
 GROUP = 32  # faces a commit
 INTAKE = 4 * GROUP  # faces handed over and not committed yet; beyond, the camera waits

@@ -5,11 +5,12 @@ import time
 
 from prometheus_client import Counter, Gauge, Histogram
 
-from facefleet import telemetry
 from facefleet.delivery.outbox import Outbox
 from facefleet.delivery.sender import Sender
+from facefleet.health import Health, serve_health
+from facefleet.logging import log
+from facefleet.runtime import freeze_gc, on_shutdown
 from facefleet.settings import DetectorSettings
-from facefleet.telemetry import Health, log
 from facefleet.vision.camera import Camera
 from facefleet.vision.detectors import load_detector
 from facefleet.vision.faces import encode_face
@@ -24,7 +25,7 @@ DETECTION = Histogram("facefleet_detection_seconds", "Looking at one frame")
 def run(settings: DetectorSettings) -> None:
     """Run until SIGTERM; then commit what was seen and leave."""
     stop = threading.Event()
-    telemetry.on_terminate(stop.set)
+    on_shutdown(stop.set)
     health = Health(
         "camera", "broker", "outbox", service=f"detector {settings.device}/{settings.camera}"
     )
@@ -51,9 +52,9 @@ def run(settings: DetectorSettings) -> None:
 
     sender = Sender(outbox, settings.broker, settings.qos, settings.window, health, about_camera)
 
-    telemetry.serve(settings.http, health)
+    serve_health(settings.http, health)
     sender.start()
-    telemetry.spare_the_collector()
+    freeze_gc()
     log.info("watching", detector=detector.name)
     camera = Camera(settings.source, settings.fps, camera_state, stop)
     broken = 0

@@ -7,11 +7,11 @@ import asyncio
 
 from prometheus_client import Counter
 
-from facefleet import telemetry
+from facefleet.health import Health, serve_health
 from facefleet.mqtt import Connection, Will
 from facefleet.names import HELLO, LINK_DOWN, LINK_UP, can_be_sent, status_topic
+from facefleet.runtime import run_until_signal
 from facefleet.settings import ForwarderSettings
-from facefleet.telemetry import Health
 
 PASSED = Counter("facefleet_messages_passed", "Messages passed on", ["to"])
 DROPPED = Counter("facefleet_messages_dropped", "Messages not passed on, to be sent again", ["to"])
@@ -20,8 +20,8 @@ DROPPED = Counter("facefleet_messages_dropped", "Messages not passed on, to be s
 def run(settings: ForwarderSettings) -> None:
     """Run until SIGTERM."""
     health = Health("edge broker", "cloud broker", service="forwarder")
-    telemetry.serve(settings.http, health)
-    asyncio.run(telemetry.until_terminated(_relay(settings, health), health))
+    serve_health(settings.http, health)
+    asyncio.run(run_until_signal(_relay(settings, health), health))
 
 
 async def _relay(settings: ForwarderSettings, health: Health) -> None:

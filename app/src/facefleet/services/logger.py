@@ -4,11 +4,12 @@ import asyncio
 
 from prometheus_client import Counter
 
-from facefleet import telemetry
+from facefleet.health import Health, serve_health
+from facefleet.logging import log
 from facefleet.mqtt import Connection
 from facefleet.names import FaceName, Receipt
+from facefleet.runtime import run_until_signal
 from facefleet.settings import LoggerSettings
-from facefleet.telemetry import Health, log
 
 HEARD = Counter("facefleet_messages_heard", "Messages by kind", ["kind"])
 
@@ -16,7 +17,7 @@ HEARD = Counter("facefleet_messages_heard", "Messages by kind", ["kind"])
 def run(settings: LoggerSettings) -> None:
     """Run until SIGTERM."""
     health = Health("broker", service="logger")
-    telemetry.serve(settings.http, health)
+    serve_health(settings.http, health)
     connection = Connection(
         settings.broker,
         f"logger-{settings.device}",
@@ -25,7 +26,7 @@ def run(settings: LoggerSettings) -> None:
         on_up=lambda: health.set("broker", None),
         on_down=lambda sentence: health.set("broker", sentence),
     )
-    asyncio.run(telemetry.until_terminated(connection.run(), health))
+    asyncio.run(run_until_signal(connection.run(), health))
 
 
 def _line(topic: str, payload: bytes, retain: bool) -> None:

@@ -17,8 +17,10 @@ from urllib.parse import quote
 
 from prometheus_client import Counter, Gauge
 
-from facefleet import jpeg, news, telemetry
+from facefleet import jpeg, news
 from facefleet.evidence import today
+from facefleet.health import Health, serve_health
+from facefleet.logging import log
 from facefleet.mqtt import Connection
 from facefleet.names import (
     ECHO,
@@ -31,9 +33,9 @@ from facefleet.names import (
     tag_of,
 )
 from facefleet.quotas import CAMERAS, Cameras, Memory, Statuses
+from facefleet.runtime import run_until_signal
 from facefleet.settings import ProcessorSettings
 from facefleet.store import Store, Stored
-from facefleet.telemetry import Health, log
 
 FLUSH = 0.015  # seconds that a receipt waits for company
 FLUSH_SIZE = 100
@@ -60,8 +62,8 @@ HELD = Gauge("facefleet_held_bytes", "Payloads held in memory")
 def run(settings: ProcessorSettings) -> None:
     """Run until SIGTERM; then finish what is under way, for at most a few seconds."""
     health = Health("broker", "bucket", service="processor")
-    telemetry.serve(settings.http, health)
-    asyncio.run(telemetry.until_terminated(_Processor(settings, health).run(), health))
+    serve_health(settings.http, health)
+    asyncio.run(run_until_signal(_Processor(settings, health).run(), health))
 
 
 class _Processor:

@@ -14,7 +14,7 @@ from threading import Event
 import numpy as np
 
 from facefleet.errors import printable
-from facefleet.telemetry import log
+from facefleet.logging import log
 from facefleet.vision.addresses import shown
 from facefleet.vision.errors import CameraEndedError, CameraError
 from facefleet.vision.reader import MESSAGE, NEXT

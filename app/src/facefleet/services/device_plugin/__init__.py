@@ -13,10 +13,11 @@ from time import monotonic
 import grpc
 from prometheus_client import Counter, Gauge
 
-from facefleet import telemetry
+from facefleet.health import Health, serve_health
+from facefleet.logging import log
+from facefleet.runtime import run_until_signal
 from facefleet.services.device_plugin import api, devices
 from facefleet.settings import DevicePluginSettings
-from facefleet.telemetry import Health, log
 
 DOMAIN = "facefleet.local"
 LOOK = 1.0  # seconds between looks at the devices and at the kubelet
@@ -30,8 +31,8 @@ HANDED_OUT = Counter("facefleet_devices_handed_out", "Devices given to a pod", [
 def run(settings: DevicePluginSettings) -> None:
     """Run until SIGTERM. Pods keep the devices that they have."""
     health = Health("kubelet", *settings.resources, service="device-plugin")
-    telemetry.serve(settings.http, health)
-    asyncio.run(telemetry.until_terminated(_watch(settings, health), health))
+    serve_health(settings.http, health)
+    asyncio.run(run_until_signal(_watch(settings, health), health))
 
 
 async def _watch(settings: DevicePluginSettings, health: Health) -> None:

@@ -7,8 +7,9 @@ import warnings
 
 import uvicorn
 
-from facefleet import telemetry
-from facefleet.errors import FacefleetError
+from facefleet.health import Health, explain_listen_errors, family
+from facefleet.logging import log
+from facefleet.runtime import on_shutdown
 from facefleet.services.gallery import bucket
 from facefleet.services.gallery.app import build
 from facefleet.services.gallery.cameras import Cameras
@@ -37,7 +38,7 @@ def run(settings: GallerySettings) -> None:
     """Serve the page until SIGTERM. Raises FacefleetError where the port is taken."""
     warnings.filterwarnings("ignore", module="PIL")  # each tells of a broken EXIF, and is kept
     listener = _listen(settings.http)
-    health = telemetry.Health("bucket", service="gallery")
+    health = Health("bucket", service="gallery")
 
     def on_answer(problem: str | None) -> None:
         health.set("bucket", problem)
@@ -66,8 +67,8 @@ def run(settings: GallerySettings) -> None:
         live,
         faces,
     )
-    telemetry.on_terminate(server.stop)
-    telemetry.log.info("serving", http=settings.http, bucket=settings.bucket)
+    on_shutdown(server.stop)
+    log.info("serving", http=settings.http, bucket=settings.bucket)
     server.run([listener])
     cameras.close()
     recent.close()
@@ -100,10 +101,5 @@ class _Server(uvicorn.Server):
 
 def _listen(address: str) -> socket.socket:
     host, port = host_and_port(address)
-    try:
-        return socket.create_server((host, port), family=telemetry.family(host))
-    except (OSError, OverflowError) as error:
-        raise FacefleetError(
-            f"cannot listen on {address} ({error}): end what holds the port, "
-            "or choose another by FACEFLEET_HTTP"
-        ) from error
+    with explain_listen_errors(address):
+        return socket.create_server((host, port), family=family(host))

@@ -16,8 +16,8 @@ from starlette.responses import HTMLResponse, Response, StreamingResponse
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from facefleet import telemetry
 from facefleet.exif import NotAJpegError, read_exif
+from facefleet.health import Health, health_response
 from facefleet.names import FaceName, is_label
 from facefleet.services.gallery.bucket import Bucket, BucketError, Object
 from facefleet.services.gallery.cameras import Cameras
@@ -70,7 +70,7 @@ def build(
     cameras: Cameras,
     recent: Recent,
     live: Live,
-    health: telemetry.Health,
+    health: Health,
 ) -> Starlette:
     """The application: the gallery's pages, and /healthz, /readyz and /metrics."""
     checking = asyncio.Lock()
@@ -172,7 +172,7 @@ def build(
         health.beat()
         if request.url.path == "/readyz":
             await _check()
-        status, kind, body = telemetry.answer(request.url.path, health)
+        status, kind, body = health_response(request.url.path, health)
         return Response(body, status, {"Content-Type": kind})
 
     async def _check() -> None:

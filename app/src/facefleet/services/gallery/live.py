@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Literal, NamedTuple
 
+from facefleet.logging import log
 from facefleet.mqtt import Connection
 from facefleet.news import STORED, decode
 from facefleet.services.gallery.bucket import Bucket, BucketError
@@ -19,7 +20,6 @@ from facefleet.services.gallery.cameras import Cameras
 from facefleet.services.gallery.listing import Face
 from facefleet.services.gallery.recent import Recent
 from facefleet.settings import GallerySettings
-from facefleet.telemetry import log
 
 BATCH = 0.5  # seconds that a face waits for company
 MOST_FACES = 120  # of a batch that are told; a page could not show more

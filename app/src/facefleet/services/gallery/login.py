@@ -20,7 +20,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from facefleet.telemetry import log
+from facefleet.logging import log
 
 OPEN = ("/healthz", "/readyz", "/metrics")
 PAUSE = 1.0  # seconds from one try to the next, of all addresses together
