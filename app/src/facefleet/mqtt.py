@@ -11,8 +11,9 @@ from pathlib import Path
 from paho.mqtt.client import MQTT_ERR_SUCCESS, MQTTMessage, topic_matches_sub
 from pydantic import AnyUrl
 
+from facefleet.codec import LARGEST_PAYLOAD
 from facefleet.logging import log
-from facefleet.wire import LARGEST_PAYLOAD, Wire
+from facefleet.wire import Wire
 
 KEEPALIVE = 10  # seconds; a link that swallows everything is noticed within twice that
 PATIENCE, MOST_PATIENCE = 5, 30  # seconds for an answer; doubled at each attempt without one

@@ -2,8 +2,9 @@
 
 paho reads a packet by single bytes and goes through a dozen calls and locks for each message.
 So it gets its packets whole, from memory; and PUBLISH at QoS 0 and 1, nearly all that there is,
-goes past it: that is a seventh of its price. Nobody waits for a PUBACK: a session ends with its
-connection, nothing is sent twice within one, and what was lost is the outbox's to notice.
+goes past it, by codec.py: docs/measurements.md says what that saves. Nobody waits for a PUBACK: a
+session ends with its connection, nothing is sent twice within one, and what was lost is the
+outbox's to notice.
 """
 
 import asyncio
@@ -12,16 +13,10 @@ from collections.abc import Callable
 
 import paho.mqtt.client as paho
 
+from facefleet.codec import PINGREQ, Message, Splitter, TooLarge, acknowledged, publish_head
 from facefleet.logging import log
 
-_PUBLISH, _PUBACK = 0x30, 0x40
-_TYPE, _QOS, _QOS_1, _RETAIN = 0xF0, 0x06, 0x02, 0x01
 _FIRST_ID, _LAST_ID = 0x8000, 0xFFFF  # of our packets; paho numbers its own from 1
-_PUBREC = 0x50
-_PINGREQ = b"\xc0\x00"
-_LARGEST_LENGTH = 4  # bytes that say how long a packet is
-LARGEST_PAYLOAD = 1 << 20  # bytes: no face is larger
-LARGEST = LARGEST_PAYLOAD + (1 << 16) + 16  # bytes of a packet: that, the longest topic, and a head
 
 
 class Wire(asyncio.Protocol):
@@ -38,9 +33,7 @@ class Wire(asyncio.Protocol):
     ) -> None:
         self._on_message, self._on_end = on_message, on_end
         self._ids = itertools.cycle(range(_FIRST_ID, _LAST_ID + 1))
-        self._rest: list[bytes] = []  # of what came: a packet that is not whole yet
-        self._missing = 0  # bytes of it that are to come, as far as is known
-        self._skipped = 0  # bytes that are to come of a packet that is not taken
+        self._splitter = Splitter()
         self._packet = b""  # what paho is to read next
         self._out: list[bytes] = []  # what is written when the loop comes round
         self._unsent = 0  # bytes in it
@@ -55,70 +48,31 @@ class Wire(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self.received += len(data)
-        if self._skipped:
-            start = min(self._skipped, len(data))
-            self._skipped -= start
-            data = data[start:]
-        self._missing -= len(data)
-        if self._rest:
-            self._rest.append(data)
-            if self._missing > 0:
-                return  # joined once: a packet may come in very many pieces
-            data = b"".join(self._rest)
-        start = 0
-        while (found := _packet_in(data, start)) is not None:
-            body, end = found
-            if end > len(data):
-                break
-            kind, qos = data[start] & _TYPE, data[start] & _QOS
-            if kind == _PUBLISH and qos <= _QOS_1:
-                self._read_message(data, start, body, end)
-            elif kind != _PUBACK or int.from_bytes(data[body:end], "big") < _FIRST_ID:
-                self._packet = data[start:end]
+        for packet in self._splitter.feed(data):
+            if isinstance(packet, Message):
+                self._receive(packet)
+            elif isinstance(packet, TooLarge):
+                log.warning("a message was dropped, for it is too large", bytes=packet.size)
+                self._write(packet.acknowledgement)
+            elif (acknowledged(packet) or 0) < _FIRST_ID:  # not of a packet of ours
+                self._packet = packet
                 self.client.loop_read()
                 if self.client.want_write():  # what a callback of paho's own has said
                     self.client.loop_write()
-            start = end
-        self._rest = [data[start:]] if start < len(data) else []
-        self._missing = 0
-        if found is not None:
-            if end - start <= LARGEST:
-                self._missing = end - len(data)
-            else:
-                self._skip(data, start, body, end)
 
     def connection_lost(self, error: Exception | None) -> None:
         self._closed.set()
         self._on_end(error)
 
-    def _skip(self, data: bytes, start: int, body: int, end: int) -> None:
-        """Let a packet pass that is too large for us, once its head is there.
-
-        It is acknowledged, or the broker would keep a place for it, and send it again.
-        """
-        if data[start] & _TYPE != _PUBLISH:
-            raise ConnectionError(f"a packet of {end - start} bytes that is no message")
-        name_end = body + 2 + int.from_bytes(data[body : body + 2], "big")
-        if len(data) < max(body + 2, name_end + 2):
-            return
-        if qos := data[start] & _QOS:
-            reply = _PUBACK if qos == _QOS_1 else _PUBREC
-            self._write(bytes((reply, 2)) + data[name_end : name_end + 2])
-        log.warning("a message was dropped, for it is too large", bytes=end - start)
-        self._rest, self._skipped = [], end - len(data)
-
-    def _read_message(self, data: bytes, start: int, body: int, end: int) -> None:
-        name = body + 2
-        content = name_end = name + int.from_bytes(data[body:name], "big")
-        if data[start] & _QOS:
-            content += 2
-            self._write(bytes((_PUBACK, 2)) + data[name_end:content])
+    def _receive(self, message: Message) -> None:
+        if message.acknowledgement:
+            self._write(message.acknowledgement)
         try:
-            topic = data[name:name_end].decode()
+            topic = message.topic.decode()
         except UnicodeDecodeError:
             log.warning("a message whose topic is not UTF-8 was dropped")
             return
-        self._on_message(topic, data[content:end], bool(data[start] & _RETAIN))
+        self._on_message(topic, message.payload, message.retain)
 
     # -- the application's side ----------------------------------------------------------------
 
@@ -129,22 +83,13 @@ class Wire(asyncio.Protocol):
 
     def publish(self, topic: str, payload: bytes, qos: int, retain: bool) -> None:
         """A message at QoS 0 or 1."""
-        name = topic.encode()
-        head = bytearray((_PUBLISH | qos << 1 | retain,))
-        length = 2 + len(name) + 2 * qos + len(payload)
-        while length > 0x7F:
-            head.append(length & 0x7F | 0x80)
-            length >>= 7
-        head.append(length)
-        head += len(name).to_bytes(2, "big") + name
-        if qos:
-            head += next(self._ids).to_bytes(2, "big")
-        self._write(head)
+        packet_id = next(self._ids) if qos else 0
+        self._write(publish_head(topic, len(payload), qos, retain, packet_id))
         self._write(payload)
 
     def ping(self) -> None:
         """Ask the broker for a sign of life."""
-        self._write(_PINGREQ)
+        self._write(PINGREQ)
 
     def close(self) -> None:
         """Write what there is, and end. paho calls it too."""
@@ -203,16 +148,3 @@ class _Client(paho.Client):
 
     def _create_socket(self) -> Wire:
         return self._wire
-
-
-def _packet_in(data: bytes, start: int) -> tuple[int, int] | None:
-    """Where the packet's body starts and ends, or None where not even that has come."""
-    length = 0
-    for n in range(_LARGEST_LENGTH):
-        at = start + 1 + n
-        if at >= len(data):
-            return None
-        length |= (data[at] & 0x7F) << (7 * n)
-        if data[at] < 0x80:
-            return at + 1, at + 1 + length
-    raise ConnectionError("what came is not MQTT")

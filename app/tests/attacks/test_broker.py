@@ -10,9 +10,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from facefleet.codec import LARGEST
 from facefleet.names import FaceName, content_tag
 from facefleet.quotas import CAMERAS, LARGEST_STATUS
-from facefleet.wire import LARGEST
 
 from lab import picture
 from lab.attacker import WELCOME, Attacker, noise
