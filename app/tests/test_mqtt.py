@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, closing, suppress
 
 import pytest
-from facefleet import mqtt
+from facefleet import mqtt, session
 from facefleet.mqtt import Connection, Will
 from pydantic import AnyUrl
 
@@ -295,7 +295,7 @@ def test_tls_over_a_slow_link_gets_the_time_that_it_needs(
     authority = Authority("ours")
     cloud = Cloud(rig, authority)
     folder = certificate(rig.folder / "edge-1", authority, "edge-1")
-    monkeypatch.setattr(mqtt, "PATIENCE", 0.2)
+    monkeypatch.setattr(session, "PATIENCE", 0.2)
 
     async def story() -> None:
         async with slow_link(cloud.port, 0.5) as port:
@@ -320,7 +320,7 @@ def test_tls_over_a_slow_link_gets_the_time_that_it_needs(
     "error", [TimeoutError(), ConnectionResetError(), OSError(), OSError(113, "No route to host")]
 )
 def test_a_reason_is_never_empty(error: OSError) -> None:
-    assert mqtt._reason(error).strip()
+    assert session._reason(error).strip()
 
 
 async def grant(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -334,7 +334,7 @@ async def grant(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 
 
 def test_a_link_that_swallows_everything_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mqtt, "KEEPALIVE", 1)
+    monkeypatch.setattr(session, "KEEPALIVE", 1)
 
     async def story() -> None:
         async def swallow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -352,7 +352,7 @@ def test_a_link_that_swallows_everything_is_given_up(monkeypatch: pytest.MonkeyP
 
 def test_a_link_that_is_slow_and_moves_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     """Answers wait behind what is being sent: that the network takes it is a sign of life."""
-    monkeypatch.setattr(mqtt, "KEEPALIVE", 1)
+    monkeypatch.setattr(session, "KEEPALIVE", 1)
     taken = 0
 
     async def story() -> None:
