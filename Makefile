@@ -29,7 +29,7 @@ demo: install ## A cloud and two devices on this machine (SOURCE=/dev/video0: it
 	@echo "Stop it: make stop"
 
 # What the playbooks wrote down; there while the fleet of this checkout runs.
-FLEET = [ -f .facefleet/fleet.env ] || { echo 'Nothing runs in this checkout: start it by `make demo`.'; exit 1; }; \
+FLEET = [ -f .facefleet/fleet.env ] || { echo 'No fleet is up in this checkout: `make demo` brings it up.'; exit 1; }; \
   . ./.facefleet/fleet.env
 
 status: ## The table: one row a camera

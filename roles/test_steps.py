@@ -3,8 +3,10 @@
 import os
 import pty
 import re
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -86,6 +88,80 @@ def test_a_failure_is_told_once_with_the_path_of_the_log(checkout: Path) -> None
         "Its log ends: cannot bind",
         "The whole log: .facefleet/demo.log (V=1 shows it as it comes)",
     ]
+
+
+REPORT = """
+- name: Report
+  hosts: one:two
+  gather_facts: false
+  tasks:
+    - name: Fail, and go on
+      ansible.builtin.fail:
+        msg: a reason that was rescued
+      ignore_errors: true
+    - name: Report every problem
+      ansible.builtin.fail:
+        msg: ["one: SOURCE is no camera: it's a bird.", "two: The disk is full."]
+      run_once: true
+"""
+
+
+def test_every_problem_of_a_report_is_a_line(checkout: Path) -> None:
+    (checkout / "site.yml").write_text(REPORT)
+    done = steps(checkout, "playbook", "site.yml")
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == [
+        "one: SOURCE is no camera: it's a bird.",
+        "two: The disk is full.",
+        "The whole log: .facefleet/demo.log (V=1 shows it as it comes)",
+    ]
+
+
+def test_an_interrupted_run_says_how_to_go_on_and_how_to_stop(checkout: Path) -> None:
+    (checkout / "site.yml").write_text(
+        "- {name: Interrupt, hosts: one, gather_facts: false, "
+        f"vars: {{ansible_python_interpreter: {sys.executable}}}, "
+        "tasks: [{name: Wait, ansible.builtin.shell: echo >began; sleep 60}]}\n"
+    )
+    wrapper = checkout / "bin/ansible-playbook"
+    wrapper.parent.mkdir()
+    wrapper.write_text(f'#!/bin/sh\necho $$ >pid\nexec {BIN}/ansible-playbook "$@"\n')
+    wrapper.chmod(0o755)
+    process = subprocess.Popen(
+        [sys.executable, ROOT / "scripts/steps.py", "playbook", "site.yml"],
+        cwd=checkout,
+        env=environment(checkout, PATH=f"{wrapper.parent}:{os.environ['PATH']}"),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    while not (checkout / "began").exists():
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.1)
+    os.kill(int((checkout / "pid").read_text()), signal.SIGINT)
+    said, problem = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert said.splitlines()[-1].startswith("✗ Interrupt")
+    assert problem == (
+        "\nInterrupted. `make demo` resumes; `make stop` ends every process that it started.\n"
+    )
+
+
+def test_a_log_that_cannot_be_written_is_named(checkout: Path) -> None:
+    (checkout / ".facefleet/demo.log").mkdir(parents=True)
+    done = steps(checkout, "playbook", "site.yml")
+    assert done.returncode == 1
+    assert done.stderr == "Cannot write .facefleet/demo.log: Is a directory.\n"
+
+
+def test_a_source_is_passed_on_with_its_whole_path(checkout: Path) -> None:
+    (checkout / "door.mp4").touch()
+    (checkout / "site.yml").write_text(
+        "- {name: Look, hosts: one, gather_facts: false, tasks: [{name: Say, "
+        "ansible.builtin.fail: {msg: \"{{ lookup('env', 'SOURCE') }}\"}}]}\n"
+    )
+    done = steps(checkout, "playbook", "site.yml", SOURCE="door.mp4")
+    assert done.stderr.splitlines()[0] == f"one: {checkout.resolve()}/door.mp4"
 
 
 def test_a_playbook_that_cannot_be_read_shows_the_end_of_its_log(checkout: Path) -> None:

@@ -5,6 +5,7 @@ playbook, a step for each play that has not come before. All that they say goes 
 named where a step fails. Needs nothing but Python.
 """
 
+import json
 import os
 import re
 import shutil
@@ -17,6 +18,7 @@ from pathlib import Path
 ROOT = Path.cwd()  # the checkout, as make has it
 PLAY = re.compile(r"PLAY \[(.+)\] \*+")
 TAIL = 15  # lines of a log that say nothing better of a failure
+INTERRUPTED = 99  # ansible-playbook's exit code
 
 
 class Steps:
@@ -52,8 +54,15 @@ class Steps:
 
 
 def follow(command: list[str], log: Path) -> Iterator[str]:
-    """The lines of a command, which are also written to `log`. Its exit code is the last."""
-    with log.open("w") as copy:
+    """The lines of a command, which are also written to `log`.
+
+    Raises CalledProcessError for its exit code.
+    """
+    try:
+        copy = log.open("w")
+    except OSError as error:
+        sys.exit(f"Cannot write {log.relative_to(ROOT)}: {error.strerror}.")
+    with copy:
         log.chmod(0o600)
         process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
@@ -88,12 +97,24 @@ def pip(name: str, file: str) -> None:
 
 def playbook(path: str) -> None:
     """Run a playbook on the local inventory, a step for each play."""
+    source = os.environ.get("SOURCE")
+    if source and Path(source).exists():
+        os.environ["SOURCE"] = str(Path(source).resolve())  # services run in other folders
     if os.environ.get("V"):
         sys.exit(subprocess.run(["ansible-playbook", path], check=False).returncode)
     state = ROOT / ".facefleet"
-    state.mkdir(mode=0o700, exist_ok=True)
-    steps, log = Steps(), state / "demo.log"
-    os.environ["ANSIBLE_DISPLAY_OK_HOSTS"] = "true"  # the log has every task
+    steps, log, reasons = Steps(), state / "demo.log", state / "reasons.json"
+    try:
+        state.mkdir(mode=0o700, exist_ok=True)
+        reasons.unlink(missing_ok=True)
+    except OSError as error:
+        sys.exit(f"Cannot write into .facefleet: {error.strerror}.")
+    os.environ |= {
+        "ANSIBLE_DISPLAY_OK_HOSTS": "true",  # the log has every task
+        "ANSIBLE_CALLBACK_PLUGINS": str(Path(__file__).parent / "callback"),
+        "ANSIBLE_CALLBACKS_ENABLED": "reasons",
+        "REASONS_FILE": str(reasons),
+    }
     steps.begin("Read the inventory")
     seen = set()
     try:
@@ -104,24 +125,28 @@ def playbook(path: str) -> None:
                 steps.begin(play[1])
             elif task := re.match(r"TASK \[(.+)\] \*+", line):
                 steps.note(task[1])
-    except subprocess.CalledProcessError:
+    except subprocess.CalledProcessError as error:
         steps.end(good=False)
-        fail(ansible_errors(log.read_text()) or tail(log), log)
+        if error.returncode == INTERRUPTED:
+            interrupted()
+        fail(sentences(reasons) or tail(log), log)
     steps.end()
 
 
-def ansible_errors(log: str) -> str:
-    """What failed, on which hosts, as the log of a run says it; each sentence once."""
-    found: dict[str, list[str]] = {}
-    for host, result in re.findall(
-        r"^(?:fatal|failed): \[([^\]]+)\].*?$\n((?:^[ \t]+.*\n|^\n(?=[ \t]))*)", log, re.MULTILINE
-    ):
-        message = re.search(r"^( +)msg: (.*(?:\n\1 +.*|\n *(?=\n\1 ))*)", result, re.MULTILINE)
-        if message:
-            text = re.sub(r"^[|>][-+]?\n", "", message[2])
-            text = "\n".join(line.strip().strip("'\"") for line in text.splitlines())
-            found.setdefault(text, []).append(host.partition(" ->")[0])
-    return "\n".join(f"{', '.join(sorted(set(hosts)))}: {text}" for text, hosts in found.items())
+def sentences(reasons: Path) -> str:
+    """Why hosts failed: each sentence once, with the hosts that it does not name itself."""
+    try:
+        found = json.loads(reasons.read_text())
+    except FileNotFoundError:  # it did not come so far
+        return ""
+    hosts: dict[str, list[str]] = {}
+    for host, said in found.items():
+        for sentence in said:
+            hosts.setdefault(sentence.strip(), []).append(host)
+    several = any(len(said) > 1 for said in found.values())  # a report names its hosts itself
+    return "\n".join(
+        text if several else f"{', '.join(sorted(of))}: {text}" for text, of in hosts.items()
+    )
 
 
 def tail(log: Path) -> str:
@@ -133,8 +158,12 @@ def fail(why: str, log: Path) -> None:
     sys.exit(f"The whole log: {log.relative_to(ROOT)} (V=1 shows it as it comes)")
 
 
+def interrupted() -> None:
+    sys.exit("\nInterrupted. `make demo` resumes; `make stop` ends every process that it started.")
+
+
 if __name__ == "__main__":
     try:
         {"pip": pip, "playbook": playbook}[sys.argv[1]](*sys.argv[2:])
     except KeyboardInterrupt:
-        sys.exit("\nInterrupted.")
+        interrupted()
