@@ -4,11 +4,14 @@ import importlib.util
 from pathlib import Path
 
 from ansible.parsing.dataloader import DataLoader
-from ansible.plugins.loader import init_plugin_loader
+from ansible.plugins.loader import filter_loader, init_plugin_loader, lookup_loader
 from ansible.template import Templar, trust_as_template
 
 ROLES = Path(__file__).parent
 init_plugin_loader([])
+# As ansible.cfg does.
+filter_loader.add_directory(str(ROLES.parent / "plugins/filter"))
+lookup_loader.add_directory(str(ROLES.parent / "plugins/lookup"))
 
 
 class RoleVariables:

@@ -7,21 +7,18 @@ works every default out with the example.
 """
 
 import re
-from pathlib import Path
 
+import facefleet_settings as settings
 import pytest
 import yaml
 from ansible.inventory.manager import InventoryManager
 from ansible.parsing.dataloader import DataLoader
-from ansible.plugins.loader import add_all_plugin_dirs
 from ansible.template import Templar, trust_as_template
 from ansible.vars.manager import VariableManager
-from role_variables import library
+from role_variables import ROLES
 
-ROLES = Path(__file__).parent
 ROOT = ROLES.parent
 NAMES = sorted(path.parents[1].name for path in ROLES.glob("*/defaults/main.yml"))
-settings = library("facefleet", "facefleet_settings", "lookup_plugins")
 
 # Default to why no test runs with it.
 UNUSED = {
@@ -103,8 +100,6 @@ def test_every_default_is_used_by_some_test():
 @pytest.fixture(scope="module")
 def hosts():
     """Each host of the example's variables, and what an owner has to add to them."""
-    for role in NAMES:
-        add_all_plugin_dirs(str(ROLES / role))
     loader = DataLoader()
     inventory = InventoryManager(loader, sources=[str(ROOT / "inventories/example")])
     manager = VariableManager(loader, inventory)

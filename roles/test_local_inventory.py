@@ -8,7 +8,6 @@ import pytest
 import yaml
 from ansible.inventory.manager import InventoryManager
 from ansible.parsing.dataloader import DataLoader
-from ansible.plugins.loader import add_all_plugin_dirs
 from ansible.template import Templar, trust_as_template
 from ansible.vars.manager import VariableManager
 from role_variables import ROLES, RoleVariables
@@ -18,7 +17,6 @@ CAMERAS = [
     {"name": "door", "source": "/dev/video2"},
     {"name": "yard", "source": "rtsp://192.0.2.7/live"},
 ]
-add_all_plugin_dirs(str(ROLES / "facefleet"))
 
 
 @pytest.fixture

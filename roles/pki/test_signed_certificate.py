@@ -5,7 +5,9 @@ import datetime
 import importlib.util
 from pathlib import Path
 
+import claimed_settings as claims
 import pytest
+import strange_certificates as strange
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.hashes import SHA256
@@ -26,8 +28,6 @@ def load(path):
 
 HERE = Path(__file__).parent
 plugin = load(HERE / "action_plugins/signed_certificate.py")
-claims = load(HERE / "filter_plugins/claimed_settings.py")
-strange = load(HERE / "filter_plugins/strange_certificates.py")
 GROUPS = {"cloud": ["cloud-1"], "edge": ["edge-1", "edge-2", "processor.facefleet"], "all": ["x"]}
 NOW = datetime.datetime.now(datetime.UTC)
 

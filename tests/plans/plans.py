@@ -10,12 +10,11 @@ from pathlib import Path
 import yaml
 from ansible.inventory.manager import InventoryManager
 from ansible.parsing.dataloader import DataLoader
-from ansible.plugins.loader import add_all_plugin_dirs, init_plugin_loader
 from ansible.template import Templar, trust_as_template
 from ansible.vars.manager import VariableManager
+from role_variables import ROLES
 
-ROOT = Path(__file__).resolve().parents[2]
-ROLES = ROOT / "roles"
+ROOT = ROLES.parent
 PARTS = ("facefleet", "broker", "app_service")
 MACHINE = {
     "ansible_playbook_python": "/venv/bin/python3",
@@ -28,10 +27,6 @@ MACHINE = {
     "facefleet_revoked": [],
 }
 FOLDERS = ("/etc/facefleet/pki/", "/srv/pictures")  # of what a service reads; all else is a file
-
-init_plugin_loader([])
-for found in ROLES.glob("*/meta"):
-    add_all_plugin_dirs(str(found.parent))
 
 
 class HostVars(dict):

@@ -2,11 +2,11 @@
 
 import re
 
+import partitions as plugin
 import pytest
 from botocore.session import Session
-from role_variables import ROLES, library
+from role_variables import ROLES
 
-plugin = library("facefleet", "partitions", "filter_plugins")
 REGIONS = {
     region: partition
     for partition in Session().get_available_partitions()

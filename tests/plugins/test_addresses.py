@@ -1,15 +1,7 @@
 """Addresses of hosts, as people write them."""
 
-import importlib.util
-from pathlib import Path
-
+import addresses as plugin
 import pytest
-
-spec = importlib.util.spec_from_file_location(
-    "addresses", Path(__file__).parent / "filter_plugins/addresses.py"
-)
-plugin = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(plugin)
 
 
 @pytest.mark.parametrize(

@@ -16,4 +16,4 @@ options: {}
 
 class LookupModule(LookupBase):
     def run(self, terms, variables=None, **kwargs):
-        return [str(Path(__file__).resolve().parents[3])]
+        return [str(Path(__file__).resolve().parents[2])]

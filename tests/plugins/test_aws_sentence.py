@@ -1,15 +1,7 @@
 """Why AWS refuses a call, by its cause."""
 
-import importlib.util
-from pathlib import Path
-
+import aws_sentence as plugin
 import pytest
-
-spec = importlib.util.spec_from_file_location(
-    "aws_sentence", Path(__file__).parent / "filter_plugins/aws_sentence.py"
-)
-plugin = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(plugin)
 
 CLOCK = "The controller's clock is wrong, as AWS sees it: set it (timedatectl set-ntp true)"
 CAUSES = [

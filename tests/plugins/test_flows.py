@@ -1,15 +1,7 @@
 """From the addresses that services are told, to the flows that let them out."""
 
-import importlib.util
-from pathlib import Path
-
+import flows as plugin
 import pytest
-
-spec = importlib.util.spec_from_file_location(
-    "flows", Path(__file__).parent / "filter_plugins/flows.py"
-)
-plugin = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(plugin)
 
 
 @pytest.mark.parametrize(

@@ -24,8 +24,8 @@ description:
 options: {}
 """
 
-ROLES = Path(__file__).resolve().parents[2]
-EXAMPLE = ROLES.parent / "inventories/example"
+ROOT = Path(__file__).resolve().parents[2]
+ROLES, EXAMPLE = ROOT / "roles", ROOT / "inventories/example"
 # What nobody's fleet has as the example has it.
 PLACEHOLDERS = (
     *("ansible_host", "facefleet_bucket", "facefleet_controller_address"),

@@ -1,20 +1,9 @@
 """What is wrong with hosts is said once, and the advice stays within what the user asked for."""
 
-import importlib.util
-from pathlib import Path
-
 import pytest
+import report
+import unreachable
 
-
-def load(name):
-    path = Path(__file__).parent / f"filter_plugins/{name}.py"
-    spec = importlib.util.spec_from_file_location(name, path)
-    plugin = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(plugin)
-    return plugin
-
-
-report, unreachable = load("report"), load("unreachable")
 HOSTS = ["cloud-1", "jetson-1", "jetson-2"]
 
 

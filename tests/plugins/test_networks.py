@@ -1,15 +1,7 @@
 """Addresses of an inventory, as networks."""
 
-import importlib.util
-from pathlib import Path
-
+import networks as plugin
 import pytest
-
-spec = importlib.util.spec_from_file_location(
-    "networks", Path(__file__).parent / "filter_plugins/networks.py"
-)
-plugin = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(plugin)
 
 
 def test_addresses_and_networks_are_told_once_each():

@@ -1,13 +1,6 @@
 """A camera that is plugged in is one detector's."""
 
-import importlib.util
-from pathlib import Path
-
-spec = importlib.util.spec_from_file_location(
-    "cameras", Path(__file__).parent / "filter_plugins/cameras.py"
-)
-plugin = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(plugin)
+import cameras as plugin
 
 
 def test_cameras_of_one_device_file_are_named():
