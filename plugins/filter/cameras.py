@@ -1,4 +1,60 @@
-"""Cameras that share what only one of them can have."""
+"""Rules about the cameras of a device."""
+
+PATHS = ("source", "model")  # what of a camera may be a path on its device
+
+
+def camera_paths(cameras):
+    """`{camera, key, path}` of each device, file and folder that cameras name."""
+    return [
+        {"camera": camera["name"], "key": key, "path": camera[key]}
+        for camera in cameras
+        for key in PATHS
+        if str(camera.get(key) or "").startswith("/")
+    ]
+
+
+def camera_problems(results):
+    """A sentence for each path that is not there, and for each device that cameras share.
+
+    `results`: those of `ansible.builtin.stat` in a loop over `camera_paths`.
+    """
+    problems = [missing(result["item"]) for result in results if not there(result)]
+    return problems + [
+        f"These cameras have the same device: {shared}. Only one detector can open it: correct "
+        "their sources."
+        for shared in shared_devices(results)
+    ]
+
+
+def there(result):
+    kind = "ischr" if result["item"]["path"].startswith("/dev/") else "exists"
+    return bool(result["stat"].get(kind))
+
+
+def missing(item):
+    what = (
+        "device: connect it (ls /dev/video* /dev/v4l/by-id/* shows those there are)"
+        if item["path"].startswith("/dev/")
+        else "file or folder: put it there"
+    )
+    return (
+        f"The {item['key']} of the camera {item['camera']} is {item['path']}, and this host has no "
+        f"such {what}, or correct facefleet_cameras."
+    )
+
+
+def attached_devices(cameras):
+    """Detector to the device file of its camera, of the cameras that are plugged in."""
+    return {
+        f"detector-{camera['name']}": camera["source"]
+        for camera in cameras
+        if camera["source"].startswith("/dev/")
+    }
+
+
+def fleet_cameras(devices):
+    """`device/camera` of all cameras of a fleet, from device to cameras."""
+    return [f"{device}/{camera['name']}" for device, each in devices.items() for camera in each]
 
 
 def shared_sources(cameras):
@@ -31,4 +87,10 @@ def _shared(pairs):
 
 class FilterModule:
     def filters(self):
-        return {"shared_sources": shared_sources, "shared_devices": shared_devices}
+        return {
+            "attached_devices": attached_devices,
+            "camera_paths": camera_paths,
+            "camera_problems": camera_problems,
+            "fleet_cameras": fleet_cameras,
+            "shared_sources": shared_sources,
+        }

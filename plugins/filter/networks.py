@@ -34,6 +34,16 @@ def network_problem(addresses):
     return ""
 
 
+def device_network_problems(sources):
+    """A sentence for each device, of device to addresses, with a wrong one."""
+    problems = {device: network_problem(each) for device, each in sources.items() if each}
+    return [
+        f"facefleet_public_address of {device} is {problem}."
+        for device, problem in problems.items()
+        if problem
+    ]
+
+
 def ingress(sources, port, purpose, inventory):
     """A rule of a security group. Its description says which inventory made it."""
     found = networks(sources)
@@ -135,6 +145,7 @@ class FilterModule:
     def filters(self):
         return {
             "broker_ingress": broker_ingress,
+            "device_network_problems": device_network_problems,
             "foreign_ingress": foreign_ingress,
             "network_problem": network_problem,
             "others_ingress": others_ingress,

@@ -21,6 +21,27 @@ def problem_report(problems, hosts, limit=None):
     return [*sentences, f"{REPEAT}, or leave hosts out by --limit '{limit or 'all'},{bad}'."]
 
 
+def problems_with_lost_hosts(problems, hosts):
+    """Host to problems, with a sentence for each that has none and is not in `hosts` any more."""
+    return {
+        host: said or ([] if host in hosts else ["It was lost on the way: see above."])
+        for host, said in problems.items()
+    }
+
+
+def removal_plan(hosts, found, unsent):
+    """What a teardown removes, a line each.
+
+    `found` and `unsent` are in the order of `hosts`: what a host says that it has, as text, and
+    the faces that are not in the bucket.
+    """
+    lines = []
+    for host, text, faces in zip(hosts, found, unsent, strict=True):
+        lines += [f"From {host}: {readable(line)}" for line in text.splitlines()]
+        lines += [f"From {host}, not in the bucket yet: {each}" for each in faces]
+    return lines
+
+
 def named(names, hosts):
     names = list(dict.fromkeys(names))
     return "Every host" if len(names) > 1 and len(names) == len(hosts) else ", ".join(names)
@@ -34,4 +55,9 @@ def readable(words):
 
 class FilterModule:
     def filters(self):
-        return {"problem_report": problem_report, "readable": readable}
+        return {
+            "problem_report": problem_report,
+            "problems_with_lost_hosts": problems_with_lost_hosts,
+            "readable": readable,
+            "removal_plan": removal_plan,
+        }

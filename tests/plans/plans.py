@@ -103,7 +103,7 @@ class Host:
             "images": self.value(f"facefleet_images.{self.part}"),
             "certificates": self.value("facefleet_certificates"),
             "flows": self.variables["app_service_flows"],
-            "cameras_on_the_host": self.value("__facefleet_camera_paths"),
+            "cameras_on_the_host": self.value("facefleet_camera_paths"),
             "plugged_in": self.value("facefleet_plugged_in"),
             "services": [{"name": name, **as_text(entry)} for name, entry in services.items()],
         }

@@ -25,3 +25,48 @@ def test_links_to_one_device_are_seen():
     results.append({"item": {"camera": "none"}, "failed": True})
     (said,) = plugin.shared_devices(results)
     assert said.startswith("door and yard (/dev")
+
+
+CAMERAS = [
+    {"name": "door", "source": "/dev/video0"},
+    {"name": "film", "source": "/srv/film.mp4", "model": "/opt/yunet.onnx"},
+    {"name": "yard", "source": "rtsp://192.0.2.1/", "model": None},
+]
+
+
+def test_paths_are_those_of_sources_and_models():
+    assert plugin.camera_paths(CAMERAS) == [
+        {"camera": "door", "key": "source", "path": "/dev/video0"},
+        {"camera": "film", "key": "source", "path": "/srv/film.mp4"},
+        {"camera": "film", "key": "model", "path": "/opt/yunet.onnx"},
+    ]
+    assert plugin.camera_paths([]) == []
+
+
+def test_only_a_camera_that_is_plugged_in_has_a_device():
+    assert plugin.attached_devices(CAMERAS) == {"detector-door": "/dev/video0"}
+
+
+def test_cameras_of_a_fleet_are_named_with_their_devices():
+    devices = {"edge-1": CAMERAS[:2], "edge-2": [], "edge-3": CAMERAS[2:]}
+    assert plugin.fleet_cameras(devices) == ["edge-1/door", "edge-1/film", "edge-3/yard"]
+
+
+def test_each_missing_path_and_each_shared_device_has_a_sentence():
+    door, film, model = plugin.camera_paths(CAMERAS)
+    regular = {"exists": True, "isdir": False}
+    device = {"exists": True, "ischr": True, "device_type": 0x5100}
+    there = [{"item": door, "stat": device}, {"item": film, "stat": regular}]
+    assert plugin.camera_problems(there) == []
+    gone = [
+        {"item": door, "stat": regular},  # a file is no device
+        {"item": model, "stat": {"exists": False}},
+    ]
+    first, second = plugin.camera_problems(gone)
+    assert first.startswith("The source of the camera door is /dev/video0, and this host has no")
+    assert "such device: connect it" in first
+    assert "The model of the camera film is /opt/yunet.onnx" in second
+    assert "such file or folder" in second
+    twice = [*there, {"item": {**door, "camera": "hall", "path": "/dev/video2"}, "stat": device}]
+    (shared,) = plugin.camera_problems(twice)
+    assert shared.startswith("These cameras have the same device: door and hall (")

@@ -106,3 +106,11 @@ def test_each_inventory_of_a_run_has_rules_of_its_own():
     rules = plugin.broker_ingress(DEVICES, 31883, folders)
     assert [rule["rule_desc"].rpartition(" of ")[2] for rule in rules] == ["b_1_", "site-a"]
     assert [rule["cidr_ip"] for rule in rules] == [[], ["203.0.113.1/32"]]
+
+
+def test_each_device_with_a_wrong_address_has_a_sentence():
+    said = plugin.device_network_problems(
+        {"jetson-1": "192.0.2.7", "jetson-2": ["192.0.2.7/24"], "jetson-3": ""}
+    )
+    assert len(said) == 1
+    assert said[0].startswith("facefleet_public_address of jetson-2 is 192.0.2.7/24, which is")

@@ -77,3 +77,22 @@ def test_why_no_module_runs(words):
 def test_a_result_of_any_shape_has_a_sentence(result):
     assert unreachable.why_no_module(result)
     assert unreachable.why_unreachable(result, "192.0.2.11")
+
+
+def test_a_host_that_was_lost_has_a_sentence_unless_it_has_one_of_its_own():
+    problems = {"cloud-1": [], "jetson-1": [], "jetson-2": ["No camera."]}
+    assert report.problems_with_lost_hosts(problems, ["cloud-1"]) == {
+        "cloud-1": [],
+        "jetson-1": ["It was lost on the way: see above."],
+        "jetson-2": ["No camera."],
+    }
+
+
+def test_what_a_teardown_removes_is_said_by_host():
+    found = ["k3s\nDocker\x1b[2J", ""]
+    unsent = [["3 faces of the camera door"], []]
+    assert report.removal_plan(["jetson-1", "jetson-2"], found, unsent) == [
+        "From jetson-1: k3s",
+        "From jetson-1: Docker [2J",
+        "From jetson-1, not in the bucket yet: 3 faces of the camera door",
+    ]

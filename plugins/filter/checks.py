@@ -1,0 +1,46 @@
+"""Small rules that checks of settings and files share."""
+
+
+def duplicates(values):
+    """Those that are in the list more than once, in its order."""
+    return [value for value in dict.fromkeys(values) if values.count(value) > 1]
+
+
+def invalid_ports(ports):
+    """The names, of name to port, of those that cannot be a port."""
+    return [name for name, port in ports.items() if not 1 <= number(port) <= 65535]
+
+
+def number(text):
+    try:
+        return int(text)
+    except (TypeError, ValueError):
+        return 0
+
+
+def conflicting_environment(shell, settings):
+    """The names, of what a shell sets, that settings do not set to the same value."""
+    return [name for name, value in shell.items() if value and value != settings.get(name, "")]
+
+
+def checksum_mismatches(results, checksums):
+    """The files whose content is not what its checksum says.
+
+    `results`: those of `ansible.builtin.stat` in a loop over files. `checksums`: by file.
+    """
+    return [
+        result["item"]
+        for result in results
+        if result["stat"].get("checksum") != checksums.get(result["item"])
+        or not checksums.get(result["item"])
+    ]
+
+
+class FilterModule:
+    def filters(self):
+        return {
+            "checksum_mismatches": checksum_mismatches,
+            "conflicting_environment": conflicting_environment,
+            "duplicates": duplicates,
+            "invalid_ports": invalid_ports,
+        }

@@ -1,0 +1,39 @@
+"""Small rules of checks."""
+
+import checks
+import pytest
+
+
+def test_duplicates_are_named_once_in_their_order():
+    assert checks.duplicates(["b", "a", "b", "c", "a", "b"]) == ["b", "a"]
+    assert checks.duplicates(["a", "b"]) == []
+
+
+@pytest.mark.parametrize("port", [0, -1, 65536, "many", "", None])
+def test_what_cannot_be_a_port_is_named(port):
+    assert checks.invalid_ports({"one": 1, "two": port, "three": "65535"}) == ["two"]
+
+
+@pytest.mark.parametrize(
+    ("shell", "settings", "found"),
+    [
+        ({"AWS_PROFILE": ""}, {}, []),
+        ({"AWS_PROFILE": "work"}, {}, ["AWS_PROFILE"]),
+        ({"AWS_PROFILE": "work"}, {"AWS_PROFILE": "work"}, []),
+        ({"AWS_PROFILE": "work"}, {"AWS_PROFILE": "play"}, ["AWS_PROFILE"]),
+        ({"AWS_PROFILE": ""}, {"AWS_PROFILE": "play"}, []),
+    ],
+)
+def test_a_shell_that_says_otherwise_is_named(shell, settings, found):
+    assert checks.conflicting_environment(shell, settings) == found
+
+
+def test_files_of_another_content_and_those_without_a_checksum_are_named():
+    results = [
+        {"item": "good", "stat": {"checksum": "1"}},
+        {"item": "damaged", "stat": {"checksum": "2"}},
+        {"item": "unknown", "stat": {"checksum": "3"}},
+        {"item": "missing", "stat": {"exists": False}},
+    ]
+    sums = {"good": "1", "damaged": "1", "missing": "1"}
+    assert checks.checksum_mismatches(results, sums) == ["damaged", "unknown", "missing"]
