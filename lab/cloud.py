@@ -16,7 +16,7 @@ PROCESSOR, GALLERY, OPERATOR = (
 )
 # As Ansible has it.
 _templates = Environment(
-    loader=FileSystemLoader(_ROLES / "broker/templates"),
+    loader=FileSystemLoader(_ROLES / "facefleet/templates/broker"),
     undefined=StrictUndefined,
     trim_blocks=True,
     keep_trailing_newline=True,
@@ -36,7 +36,9 @@ class Cloud:
         config = rig.folder / f"{name}.conf"
         config.write_text(
             _templates.get_template("mosquitto.conf.j2").render(
-                broker_port=self.port, broker_tls=str(self.folder), __broker_address="127.0.0.1"
+                facefleet_broker_port=self.port,
+                facefleet_broker_tls=str(self.folder),
+                __facefleet_broker_address="127.0.0.1",
             )
         )
         self.process = Process(name, [rig.program("mosquitto"), "-c", str(config)], rig.folder)
@@ -47,10 +49,10 @@ class Cloud:
         """Write the rules, in which these may do nothing."""
         (self.folder / "acl").write_text(
             _templates.get_template("acl.j2").render(
-                broker_processor=PROCESSOR,
-                broker_gallery=GALLERY,
-                broker_operator=OPERATOR,
-                broker_denied=names,
+                facefleet_processor=PROCESSOR,
+                facefleet_gallery=GALLERY,
+                facefleet_operator=OPERATOR,
+                facefleet_revoked=names,
             )
         )
 

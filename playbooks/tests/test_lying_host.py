@@ -69,7 +69,7 @@ class Fleet:
             "facefleet_s3_endpoint": s3,
             "facefleet_bucket": "faces-of-honest-hosts",
             "facefleet_pki_password": "quite secret",
-            "broker_kind": "mosquitto",
+            "facefleet_broker_kind": "mosquitto",
         }
         self.set()
 
@@ -133,11 +133,12 @@ class Fleet:
         for asked in self.folder.glob("*/asked"):
             asked.unlink()
         broker = {"ready": f"tcp://127.0.0.1:{BROKER}"}
-        services = {"cloud": {"broker": broker}, "edge": {}, "s3": {}}
+        services = f"{{{{ {{'broker': {broker}}} if 'cloud' in group_names else {{}} }}}}"
+        stubs = {"facefleet_services": services, "facefleet_s3_services": {}}
         ran = play(
             self.folder / "plays.yml",
             self.folder / f"{inventory}.yml",
-            *("-e", json.dumps({"__facefleet_services": services, **variables})),
+            *("-e", json.dumps({**stubs, **variables})),
             ANSIBLE_INJECT_FACT_VARS="True",
         )
         assert not self.stolen.exists(), self.stolen.read_text()

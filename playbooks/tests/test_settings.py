@@ -115,10 +115,7 @@ def test_a_cloud_of_any_address_is_called_by_it(plan, cloud):
     found = plan(cloud=cloud)
     assert isinstance(found, dict), found
     assert found["edge-1"]["cloud_broker"] == url
-    assert (
-        found["edge-1"]["services"]["edge"]["forwarder"]["environment"]["FACEFLEET_CLOUD_BROKER"]
-        == url
-    )
+    assert found["edge-1"]["services"]["forwarder"]["environment"]["FACEFLEET_CLOUD_BROKER"] == url
     (server,) = [
         certificate
         for certificate in found[cloud.split()[0]]["certificates"]

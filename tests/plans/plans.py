@@ -15,7 +15,7 @@ from ansible.vars.manager import VariableManager
 from role_variables import ROLES
 
 ROOT = ROLES.parent
-PARTS = ("facefleet", "broker", "app_service")
+PARTS = ("facefleet", "app_service")
 MACHINE = {
     "ansible_playbook_python": "/venv/bin/python3",
     "facefleet_state_dir": "/state",
@@ -23,7 +23,6 @@ MACHINE = {
     "app_image_tag": "0123456789ab",
     "__facefleet_app_version": "a version",
     "__facefleet_mosquitto": "/usr/sbin/mosquitto",
-    "__broker_mosquitto": "/usr/sbin/mosquitto",
     "facefleet_revoked": [],
 }
 FOLDERS = ("/etc/facefleet/pki/", "/srv/pictures")  # of what a service reads; all else is a file
@@ -77,8 +76,6 @@ class Host:
     def __init__(self, loader, variables):
         self.loader = loader
         pods = variables["facefleet_runtime"] == "k3s"
-        if pods:
-            variables["__broker_mosquitto"] = "mosquitto"
         role = str(ROLES / "app_service")
         self.variables = {**variables, "role_path": role, "ansible_search_path": [role]}
         # As playbooks/settings.yml does.
@@ -93,18 +90,19 @@ class Host:
         return templar.template(trust_as_template("{{ " + expression + " }}"))
 
     def plan(self):
-        services = self.value(f"facefleet_services.{self.part}")
+        # As roles/facefleet/tasks/plan.yml does.
+        facefleet = str(ROLES / "facefleet")
+        made = self.value("__facefleet_kinds | fleet_plan(__facefleet_host)", role_path=facefleet)
+        self.variables["facefleet_plan"] = made
+        services = made["services"]
         if self.part == "cloud" and not self.pods:
-            services = {**self.value("facefleet_services.s3"), **services}
+            services = {**made["s3"], **services}
         rendered = self.manifests if self.pods else self.program
-        # Worked out once: each service's manifests mention it.
-        self.variables["app_service_flows"] = self.value("facefleet_flows")
         plan = {
-            "images": self.value(f"facefleet_images.{self.part}"),
-            "certificates": self.value("facefleet_certificates"),
-            "flows": self.variables["app_service_flows"],
+            "images": made["images"],
+            "certificates": made["certificates"],
+            "flows": made["flows"],
             "cameras_on_the_host": self.value("facefleet_camera_paths"),
-            "plugged_in": self.value("facefleet_plugged_in"),
             "services": [{"name": name, **as_text(entry)} for name, entry in services.items()],
         }
         objects = {name: rendered(name, entry) for name, entry in services.items()}

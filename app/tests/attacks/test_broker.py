@@ -1,6 +1,6 @@
 """What one device of the fleet can do to the others through the cloud's broker, by its certificate.
 
-With real Mosquitto, configured as the role `broker` does it, and a real processor.
+With real Mosquitto, configured as the role `facefleet` does it, and a real processor.
 """
 
 import contextlib
@@ -21,7 +21,7 @@ from lab.cloud import OPERATOR, PROCESSOR, Cloud, certificate
 from lab.rig import BUCKET, ROOT, Rig, await_true, ready
 
 MIB = 1 << 20
-CONFIG = (ROOT / "roles/broker/templates/mosquitto.conf.j2").read_text()
+CONFIG = (ROOT / "roles/facefleet/templates/broker/mosquitto.conf.j2").read_text()
 MEMORY = int(re.search(r"^memory_limit (\d+)$", CONFIG, re.MULTILINE)[1])
 
 
