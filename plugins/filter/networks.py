@@ -4,7 +4,8 @@ import ipaddress
 import re
 
 ANYWHERE = "anywhere"
-CONTROLLER, DEVICES = "ssh from the controller", "the broker from the devices"
+CONTROLLER = "ssh from the controller"
+DEVICES = "the broker from the devices"
 
 
 def networks(addresses):

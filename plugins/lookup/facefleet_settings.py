@@ -25,7 +25,8 @@ options: {}
 """
 
 ROOT = Path(__file__).resolve().parents[2]
-ROLES, EXAMPLE = ROOT / "roles", ROOT / "inventories/example"
+ROLES = ROOT / "roles"
+EXAMPLE = ROOT / "inventories/example"
 # What nobody's fleet has as the example has it.
 PLACEHOLDERS = (
     *("ansible_host", "facefleet_bucket", "facefleet_controller_address"),

@@ -22,6 +22,7 @@ MACHINE = {
     "ansible_managed": "Ansible managed",
     "app_image_tag": "0123456789ab",
     "__facefleet_app_version": "a version",
+    "__facefleet_embedded_s3": "/checkout/scripts/embedded_s3",
     "__facefleet_mosquitto": "/usr/sbin/mosquitto",
     "facefleet_revoked": [],
 }
