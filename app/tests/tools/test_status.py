@@ -4,6 +4,7 @@ import json
 import time
 
 import pytest
+from facefleet.delivery.sender import STATUS_EVERY
 
 from lab.listener import Listener
 from lab.rig import BIN, Process, Rig, await_true
@@ -198,4 +199,21 @@ def test_it_waits_for_a_camera_that_is_late(broker, rig: Rig) -> None:
     for row in ({**ROW, "stored": 0}, ROW):
         listener.say("status/edge-1/front", json.dumps(row).encode(), retain=True)
     assert status.wait(10) == 0
+    assert "12,340" in status.log.read_text()
+
+
+def test_cameras_are_found_where_the_broker_retains_nothing(broker, rig: Rig) -> None:
+    """RabbitMQ sends no retained message to a subscription with a wildcard."""
+    address, listener = broker
+    status = Process(
+        "status", [str(BIN / "facefleet"), "status"], rig.folder, {"FACEFLEET_BROKER": address}
+    )
+    rig.processes.append(status.start())
+    broker_log = rig.folder / "broker.log"
+    await_true(lambda: broker_log.read_text().count("New client connected") == 2, "it listens")
+    time.sleep(STATUS_EVERY)  # a camera that has just spoken
+    while status.running():
+        listener.say("status/edge-1/front", json.dumps(ROW).encode())
+        time.sleep(0.1)
+    assert status.wait(0) == 0
     assert "12,340" in status.log.read_text()

@@ -12,6 +12,7 @@ from facefleet.settings import StatusSettings
 from facefleet.tools.tables import table
 
 SETTLE = 1.0  # seconds without another retained message, where no camera is expected
+LIVE = 3.0  # seconds for the first: some brokers retain nothing for this, and cameras speak every 2
 ATTEMPTS = 3  # of connecting, each with more patience
 MOST = 10**18  # of anything that is counted, and of seconds
 COLUMNS = ["captured", "stored", "pending", "refused", "lost", "fps", "p50/s", "p99/s", "state"]
@@ -93,15 +94,15 @@ async def _collect(settings: StatusSettings, expected: set[str], seconds: float)
             return time.monotonic() - idle[name] > EMPTY_ROOM
         return name in found and _delivers(found[name])
 
-    def rest() -> None:
+    def rest(pause: float) -> None:
         nonlocal quiet
         if quiet is not None:
             quiet.cancel()
-        quiet = asyncio.get_running_loop().call_later(SETTLE, over.set)
+        quiet = asyncio.get_running_loop().call_later(pause, over.set)
 
     def on_message(topic: str, payload: bytes, retain: bool) -> None:
         if retain:
-            rest()
+            rest(SETTLE)
         device, _, camera = topic.removeprefix("status/").partition("/")
         if not is_label(device):
             return
@@ -119,7 +120,7 @@ async def _collect(settings: StatusSettings, expected: set[str], seconds: float)
 
     def on_up() -> None:
         problems.clear()
-        rest()
+        rest(LIVE)
 
     def on_down(sentence: str) -> None:
         problems.append(sentence)
