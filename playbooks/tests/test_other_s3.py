@@ -12,11 +12,16 @@ import pytest
 LACKS = ("publicAccessBlock", "encryption", "lifecycle", "logging")
 LACKING = b"<Error><Code>NotImplemented</Code><Message>It is lacking.</Message></Error>"
 FEW = (*LACKS, "tagging", "policy", "ownershipControls", "versions")
+# As `rclone serve s3`: it tells that there is none yet, and refuses one.
+PRETENDED = ("publicAccessBlock", "encryption", "lifecycle", "ownershipControls")
 
 
 @contextmanager
-def lesser(aws, lacks):
-    """A way to moto that answers 501 where `lacks`; its address, and the requests that it saw."""
+def lesser(aws, lacks, refuses=()):
+    """A way to moto that answers 501 where `lacks`, and to a PUT where `refuses`.
+
+    Its address, and the requests that it saw.
+    """
     seen = []
 
     class Handler(BaseHTTPRequestHandler):
@@ -24,7 +29,9 @@ def lesser(aws, lacks):
             seen.append(f"{self.command} {self.path}")
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
             query = self.path.partition("?")[2]
-            if query.split("=")[0] in lacks or (seen[-1].startswith("PUT") and query[:4] == "vers"):
+            name = query.split("=")[0]
+            lacking = {*lacks, *refuses, "versioning"} if self.command == "PUT" else lacks
+            if name in lacking:
                 return self.send(501, LACKING, {})
             # Without a type, urllib would call the body a form.
             headers = {"Content-Type": "application/xml", **self.headers}
@@ -75,20 +82,29 @@ def test_what_an_s3_lacks_is_done_without(aws, roles):
             Bucket=name, CreateBucketConfiguration={"LocationConstraint": "eu-central-1"}
         )
     s3.put_object(Bucket="theirs.faces", Key="accounts/2026.csv", Body=b"a")
-    with lesser(aws, LACKS) as (less, _), lesser(aws, FEW) as (few, seen):
+    with (
+        lesser(aws, LACKS) as (less, _),
+        lesser(aws, FEW) as (few, seen),
+        lesser(aws, (), PRETENDED) as (pretends, _),
+        lesser(aws, (), (*PRETENDED, "tagging")) as (untagged, _),
+    ):
         hosts = {
             "less": storage("less-faces", less),
             "as-it-is": storage("theirs.faces", few, **unmanaged),
             "as-text": storage("theirs.faces", few, facefleet_bucket_managed="false"),
             "missing": storage("missing-faces", few, **unmanaged),
             "no-tags": storage("untagged-faces-2", few),
+            "pretends": storage("pretended-faces", pretends),
+            "no-tags-after-all": storage("pretended-faces-2", untagged),
         }
         words = roles(hosts)
-        again = roles({"less": hosts["less"]})
+        again = roles({name: hosts[name] for name in ("less", "pretends")})
     assert words["less"] == again["less"] == ""
+    assert words["pretends"] == again["pretends"] == ""
     assert words["as-it-is"] == words["as-text"] == ""
     assert words["missing"].startswith("There is no bucket missing-faces, and")
-    assert words["no-tags"].startswith("This S3 has no tags, by which facefleet would know")
+    for host in ("no-tags", "no-tags-after-all"):
+        assert words[host].startswith("This S3 has no tags, by which facefleet would know"), host
     assert "less-faces" in {bucket["Name"] for bucket in s3.list_buckets()["Buckets"]}
     tags = s3.get_bucket_tagging(Bucket="less-faces")["TagSet"]
     assert tags == [{"Key": "facefleet", "Value": "less-faces"}]

@@ -32,6 +32,9 @@ region:
 tagged:
   description: Whether it has the tag that facefleet gives to its buckets.
   type: bool
+keeps_tags:
+  description: Whether the S3 keeps tags.
+  type: bool
 empty:
   description: Whether it holds nothing, not even of the past.
   type: bool
@@ -54,6 +57,7 @@ NOTHING = {
     "ours": False,
     "region": "",
     "tagged": False,
+    "keeps_tags": True,
     "empty": True,
     "faces": False,
     "records": False,
@@ -61,20 +65,18 @@ NOTHING = {
 }
 
 
-class LackingError(Exception):
-    """An S3 that does not do what is asked."""
-
-
 def look(s3, name):
     mine = {bucket["Name"] for bucket in s3.list_buckets(aws_retry=True)["Buckets"]}
     if name not in mine:
         return {**NOTHING, "exists": answers(s3, name)}
+    found = tags(s3, name)
     region = s3.get_bucket_location(aws_retry=True, Bucket=name)["LocationConstraint"]
     return {
         "exists": True,
         "ours": True,
         "region": region or "us-east-1",
-        "tagged": tags(s3, name).get("facefleet") == name,
+        "tagged": found is not None and found.get("facefleet") == name,
+        "keeps_tags": found is not None,
         **content(s3, name),
     }
 
@@ -89,13 +91,14 @@ def answers(s3, name):
 
 
 def tags(s3, name):
+    """None where the S3 keeps none."""
     try:
         found = s3.get_bucket_tagging(aws_retry=True, Bucket=name)["TagSet"]
     except ClientError as error:
         if error.response["Error"]["Code"] == "NoSuchTagSet":
             return {}
         if error.response["ResponseMetadata"]["HTTPStatusCode"] in (405, 501):
-            raise LackingError from error
+            return None
         raise
     return {tag["Key"]: tag["Value"] for tag in found}
 
@@ -128,11 +131,6 @@ def main():
     s3 = module.client("s3", retry_decorator=AWSRetry.jittered_backoff())
     try:
         found = look(s3, name)
-    except LackingError:
-        module.fail_json(
-            msg=f"This S3 has no tags, by which facefleet would know the bucket {name} again: make "
-            "the bucket yourself, and set facefleet_bucket_managed to false."
-        )
     except (BotoCoreError, ClientError) as error:
         module.fail_json_aws(error, msg=f"Look at the bucket {name}")
     module.exit_json(changed=False, **found)

@@ -8,7 +8,8 @@ module: bucket_probe
 short_description: Which features of a bucket an S3 lacks
 description:
   - Asks for each feature. An S3 other than AWS's may lack any, and says so by codes of its own.
-  - Versioning is asked for by turning it on, as some servers tell of it and do not have it.
+  - A feature that is not in use is asked for by using it, as some servers tell of features that
+    they do not have. It writes the least that the role would write; the policy it only reads.
 options:
   name:
     description: The bucket's name.
@@ -35,6 +36,7 @@ lacks:
 """
 
 READ = {
+    "versioning": "get_bucket_versioning",
     "public_access": "get_public_access_block",
     "encryption": "get_bucket_encryption",
     "ownership": "get_bucket_ownership_controls",
@@ -43,26 +45,70 @@ READ = {
     "lifecycle": "get_bucket_lifecycle_configuration",
     "logging": "get_bucket_logging",
 }
+# What is written where there is none yet, as the argument of the call.
+WRITE = {
+    "versioning": ("put_bucket_versioning", "VersioningConfiguration", {"Status": "Enabled"}),
+    "public_access": (
+        "put_public_access_block",
+        "PublicAccessBlockConfiguration",
+        {"BlockPublicAcls": True},
+    ),
+    "encryption": (
+        "put_bucket_encryption",
+        "ServerSideEncryptionConfiguration",
+        {"Rules": [{"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}]},
+    ),
+    "ownership": (
+        "put_bucket_ownership_controls",
+        "OwnershipControls",
+        {"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]},
+    ),
+    "lifecycle": (
+        "put_bucket_lifecycle_configuration",
+        "LifecycleConfiguration",
+        {
+            "Rules": [
+                {
+                    "ID": "remains",
+                    "Status": "Enabled",
+                    "Filter": {"Prefix": ""},
+                    "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 1},
+                }
+            ]
+        },
+    ),
+}
 LACKING_STATUS = (405, 501)  # MethodNotAllowed, NotImplemented and servers' own codes
 
 
 def lacks(s3, name, feature, dry_run):
     try:
-        if feature == "versioning":
-            state = s3.get_bucket_versioning(Bucket=name).get("Status")
-            if state != "Enabled" and not dry_run:
-                enabled = {"Status": "Enabled"}
-                s3.put_bucket_versioning(Bucket=name, VersioningConfiguration=enabled)
-        else:
-            getattr(s3, READ[feature])(Bucket=name)
+        if not in_use(s3, name, feature) and not dry_run:
+            use(s3, name, feature)
     except ClientError as error:
-        status = error.response["ResponseMetadata"]["HTTPStatusCode"]
-        if status in LACKING_STATUS:
+        if error.response["ResponseMetadata"]["HTTPStatusCode"] in LACKING_STATUS:
             return True
-        if status == 404:  # the bucket has none yet
-            return False
         raise
     return False
+
+
+def in_use(s3, name, feature):
+    try:
+        found = getattr(s3, READ[feature])(Bucket=name)
+    except ClientError as error:
+        if error.response["ResponseMetadata"]["HTTPStatusCode"] == 404:
+            return False
+        raise
+    return feature != "versioning" or found.get("Status") == "Enabled"
+
+
+def use(s3, name, feature):
+    if feature == "tags":
+        own = {"TagSet": [{"Key": "facefleet", "Value": name}]}
+        s3.put_bucket_tagging(Bucket=name, Tagging=own)
+    elif feature in WRITE:
+        call, argument, value = WRITE[feature]
+        getattr(s3, call)(Bucket=name, **{argument: value})
 
 
 def exists(s3, name):
@@ -83,7 +129,7 @@ def main():
                 "type": "list",
                 "elements": "str",
                 "default": [],
-                "choices": ["versioning", *READ],
+                "choices": list(READ),
             },
         },
         supports_check_mode=True,
