@@ -56,6 +56,7 @@ class Fleet:
         self.inventory("few", clouds, {host: devices[host] for host in ("edge-1", *sorted(FEW))})
         # A rotation and a teardown need all hosts.
         self.inventory("two", {"cloud-1": {}}, {host: devices[host] for host in ("edge-1", "late")})
+        self.inventory("stuck", {"cloud-1": {}}, {"edge-1": {}, "stuck": self.liar("stuck")})
         # What verify.yml runs on the controller.
         verify = f"#!/bin/sh\necho $FACEFLEET_DEVICE >>{folder}/verified\n"
         program(folder / "bin/facefleet", verify)
@@ -83,7 +84,8 @@ class Fleet:
 
     def liar(self, host):
         """The variables of a host that lies as it is called."""
-        kind, honest = ("facts", 1) if host.endswith("late") else (host, 0)
+        ways = {"cloud-late": ("facts", 1), "late": ("facts", 1), "stuck": ("delay", 1)}
+        kind, honest = ways.get(host, (host, 0))
         plan = {"python": sys.executable, "kind": kind, "honest": honest}
         folder = self.folder / host
         program(folder / "python3", (HERE / "liar.py").read_text())
@@ -221,6 +223,13 @@ def test_site_has_a_sentence_for_each_and_changes_nothing(fleet):
     assert advice.startswith("Nothing was changed on any host.")
     assert "leave hosts out by --limit 'all" in advice, problems
     assert not fleet.state.exists()
+
+
+def test_a_host_that_answers_no_more_does_not_hold_up_the_look_at_the_others(fleet):
+    ran = fleet.play("playbooks/preflight.yml", inventory="stuck", patience=5)
+    words = re.sub(r"\s+", " ", ran.output.rpartition("    msg:\n")[2])
+    assert "stuck: It answered at first, and then not within 5 s" in words
+    assert "edge-1:" not in words
 
 
 def test_edge_and_cloud_serve_the_honest(fleet, served):

@@ -1,7 +1,12 @@
 """What is wrong with hosts, as a list of sentences, and what to do next."""
 
+import re
+
 LONGEST = 1000  # characters of a sentence; some of it may be a host's own words
 REPEAT = "Nothing was changed on any host. Mend this and run it again"
+
+TIMED_OUT = re.compile(r"(?:(?:Task|Module|Action) failed: )*Timed out after (\d+) second")
+STUCK = "It answered at first, and then not within {} s: see whether its Python or its disk hangs."
 
 
 def problem_report(problems, hosts, limit=None):
@@ -49,6 +54,8 @@ def named(names, hosts):
 
 def readable(words):
     """Words on one line, without what a terminal would take for a command, and not endless."""
+    if timed_out := TIMED_OUT.match(str(words)):
+        return STUCK.format(timed_out[1])
     text = " ".join("".join(c if c.isprintable() else " " for c in str(words)).split())
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
 

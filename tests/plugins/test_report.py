@@ -39,6 +39,11 @@ def test_words_of_a_host_are_one_line_of_text(words):
     assert len(said) <= report.LONGEST + 3
 
 
+def test_a_task_that_timed_out_gets_a_sentence():
+    said = report.readable("Task failed: Timed out after 120 second(s).")
+    assert said.startswith("It answered at first, and then not within 120 s: see whether")
+
+
 CAUSES = {
     "@ WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED! @\nHost key verification failed.": (
         "ssh-keygen -R 192.0.2.11"
