@@ -34,7 +34,7 @@ def plan(inventory, host):
     given = {"ansible_playbook_python": sys.executable, "hostvars": hostvars}
     role = RoleVariables("facefleet").variables
     templar = Templar(loader, variables={**role, **hostvars[host], **given})
-    names = ("facefleet_cameras", "__facefleet_problems")
+    names = ("facefleet_cameras", "facefleet_problems")
     return [templar.template(trust_as_template(f"{{{{ {name} }}}}")) for name in names]
 
 
