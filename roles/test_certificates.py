@@ -9,7 +9,7 @@ GROUPS = {"cloud": ["cloud-1"], "edge": ["edge-1"]}
 @pytest.mark.parametrize(("host", "group"), [("cloud-1", "cloud"), ("edge-1", "edge")])
 def test_a_host_may_have_what_the_fleet_asks_for_it(host, group):
     plan = RoleVariables("facefleet").value(
-        "__facefleet_kinds | fleet_plan(__facefleet_host)",
+        "__facefleet_plan",
         inventory_hostname=host,
         group_names=[group],
         groups=GROUPS,

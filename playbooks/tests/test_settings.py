@@ -101,6 +101,22 @@ def test_text_that_is_of_no_type_has_a_sentence(plan):
     assert words.count("facefleet_nodeport is many") == 2  # in Ansible's error, and in its result
 
 
+@pytest.mark.timeout(600)
+def test_what_a_service_cannot_be_given_has_a_sentence(plan):
+    camera = {"name": "door", "source": "sample:hopper", "resources": {"limits": {"gpu": 1}}}
+    given = {
+        "facefleet_service_environment": {"logger": {"FACEFLEET_LOGLEVEL": "debug"}},
+        "facefleet_resources": {"loger": {}},
+        "facefleet_cameras": [camera],
+    }
+    words = plan("-e", json.dumps(given))
+    assert (
+        "facefleet_service_environment of logger: there is no setting FACEFLEET_LOGLEVEL" in words
+    )
+    assert "facefleet_resources: there is no service loger. Services are broker, detector" in words
+    assert "resources of detector-door: limits has no gpu, only cpu and memory." in words
+
+
 ADDRESSES = {
     "cloud.example.org": ("mqtts://cloud.example.org:31883", "DNS:cloud.example.org"),
     "cloud-1 ansible_host=2001:db8::9": ("mqtts://[2001:db8::9]:31883", "IP:2001:db8::9"),

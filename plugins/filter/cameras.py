@@ -52,6 +52,13 @@ def attached_devices(cameras):
     }
 
 
+def camera_environment(camera):
+    """What a detector is told that its camera alone has, and its service may have a default for."""
+    told = {"FACEFLEET_FPS": camera.get("fps"), "FACEFLEET_MIN_FACE": camera.get("min_face")}
+    given = {name: value for name, value in told.items() if value is not None}
+    return {**given, **(camera.get("environment") or {})}
+
+
 def fleet_cameras(devices):
     """`device/camera` of all cameras of a fleet, from device to cameras."""
     return [f"{device}/{camera['name']}" for device, each in devices.items() for camera in each]
@@ -89,6 +96,7 @@ class FilterModule:
     def filters(self):
         return {
             "attached_devices": attached_devices,
+            "camera_environment": camera_environment,
             "camera_paths": camera_paths,
             "camera_problems": camera_problems,
             "fleet_cameras": fleet_cameras,

@@ -15,6 +15,8 @@ certificate: its name, usage and addresses. Its folder is what the service is to
     FACEFLEET_TLS. rereads_certificate: whether it reads it again at SIGHUP.
 connects_to: services of the same host, and addresses. accepts: who else may connect to it.
 kubernetes: what only Kubernetes needs to know.
+overrides: environment and resources that outrank those of the inventory for the whole kind
+    (overrides.py).
 """
 
 import ipaddress

@@ -93,7 +93,8 @@ class Host:
     def plan(self):
         # As roles/facefleet/tasks/plan.yml does.
         facefleet = str(ROLES / "facefleet")
-        made = self.value("__facefleet_kinds | fleet_plan(__facefleet_host)", role_path=facefleet)
+        made = self.value("__facefleet_plan", role_path=facefleet)
+        assert made["problems"] == [], made["problems"]
         self.variables["facefleet_plan"] = made
         services = made["services"]
         if self.part == "cloud" and not self.pods:

@@ -70,3 +70,9 @@ def test_each_missing_path_and_each_shared_device_has_a_sentence():
     twice = [*there, {"item": {**door, "camera": "hall", "path": "/dev/video2"}, "stat": device}]
     (shared,) = plugin.camera_problems(twice)
     assert shared.startswith("These cameras have the same device: door and hall (")
+
+
+def test_a_detector_is_told_only_what_its_camera_has():
+    assert plugin.camera_environment({"name": "door"}) == {}
+    camera = {"fps": 3, "min_face": None, "environment": {"FACEFLEET_WINDOW": 8}}
+    assert plugin.camera_environment(camera) == {"FACEFLEET_FPS": 3, "FACEFLEET_WINDOW": 8}

@@ -1,0 +1,141 @@
+"""What an inventory gives the services beside what follows from it: environment and resources.
+
+`given` has both by kind of service (environment, resources), and by kind the settings that a
+service knows (settings). An entry may have `overrides` of its own, which outrank those.
+"""
+
+import ast
+import re
+
+WORKED_OUT = ("FACEFLEET_HTTP", "FACEFLEET_TLS", "FACEFLEET_PASSWORD")
+RESOURCES = {"requests": ("cpu", "memory"), "limits": ("cpu", "memory")}
+QUANTITY = re.compile(r"[0-9]+(\.[0-9]+)?(m|[kMGT]|[KMGT]i)?")
+
+
+def with_overrides(kinds, given):
+    """The entries of each kind with what they are given."""
+    return {
+        kind: {name: overridden(kind, entry, given) for name, entry in entries.items()}
+        for kind, entries in kinds.items()
+    }
+
+
+def overridden(kind, entry, given):
+    own = entry.get("overrides", {})
+    environment = {
+        **entry.get("environment", {}),
+        **mapping(given["environment"].get(kind)),
+        **mapping(own.get("environment")),
+    }
+    made = {**entry, "environment": environment}
+    if "resources" in entry.get("kubernetes", {}):
+        made["kubernetes"] = dict(entry["kubernetes"])
+        for more in (mapping(given["resources"].get(kind)), mapping(own.get("resources"))):
+            resources = made["kubernetes"]["resources"]
+            made["kubernetes"]["resources"] = {
+                part: {**resources[part], **mapping(more.get(part))} for part in RESOURCES
+            }
+            if "storage" in more:
+                made["kubernetes"]["storage"] = more["storage"]
+    return made
+
+
+def mapping(value):
+    return value if isinstance(value, dict) else {}
+
+
+def override_problems(kinds, given):
+    """A sentence for each environment variable and resource that a service cannot be given."""
+    problems = []
+    for part, check in (("environment", environment_problems), ("resources", resource_problems)):
+        variable = {"environment": "facefleet_service_environment"}.get(part, "facefleet_resources")
+        for kind, values in given[part].items():
+            if kind in kinds:
+                known = given["settings"].get(kind, [])
+                entries = list(kinds[kind].values())
+                problems += check(f"{variable} of {kind}", values, entries, known)
+            else:
+                names = ", ".join(sorted(kinds))
+                problems.append(f"{variable}: there is no service {kind}. Services are {names}.")
+        for kind, entries in kinds.items():
+            for name, entry in entries.items():
+                values = entry.get("overrides", {}).get(part, {})
+                known = given["settings"].get(kind, [])
+                problems += check(f"{part} of {name}", values, [entry], known)
+    return problems
+
+
+def environment_problems(where, environment, entries, known):
+    if not isinstance(environment, dict):
+        return [f"{where} is {environment}: give names and values."]
+    taken = {*WORKED_OUT}
+    for entry in entries:
+        taken |= {*entry.get("environment", {}), *entry.get("secret_environment", {})}
+    problems = []
+    for name, value in environment.items():
+        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", str(name)):
+            problems.append(f"{where}: {name} cannot name an environment variable.")
+        elif name.startswith("AWS_"):
+            problems.append(f"{where}: set {name} in facefleet_aws_environment, and not here.")
+        elif name in taken:
+            problems.append(
+                f"{where}: {name} follows from other variables of the inventory, see "
+                "docs/settings.md: remove it here."
+            )
+        elif name.startswith("FACEFLEET_") and name not in known:
+            problems.append(f"{where}: there is no setting {name}, see docs/settings.md.")
+        elif isinstance(value, (dict, list)) or value is None:
+            problems.append(f"{where}: {name} needs a value that is text or a number.")
+    return problems
+
+
+def resource_problems(where, resources, entries, _known):
+    if not isinstance(resources, dict):
+        return [f"{where} is {resources}: give requests and limits."]
+    # A device without cameras has no entry that would say so.
+    has_state = not entries or any("state" in entry for entry in entries)
+    problems = []
+    for part, amounts in resources.items():
+        if part == "storage" and has_state:
+            names, amounts = ("storage",), {"storage": amounts}
+        elif part in RESOURCES and isinstance(amounts, dict):
+            names = RESOURCES[part]
+        else:
+            problems.append(f"{where}: {part} is none of requests and limits, with cpu and memory.")
+            continue
+        for name, amount in amounts.items():
+            if name not in names:
+                problems.append(f"{where}: {part} has no {name}, only {' and '.join(names)}.")
+            elif not QUANTITY.fullmatch(str(amount)):
+                problems.append(
+                    f"{where}: {name} is {amount}: give a quantity such as 500m, 2 or 512Mi."
+                )
+    return problems
+
+
+def service_settings(source):
+    """Kind to the FACEFLEET_* variables that it knows, from the source of the app's settings."""
+    classes = {node.name: node for node in ast.parse(source).body if isinstance(node, ast.ClassDef)}
+
+    def fields(name):
+        if name not in classes:
+            return []
+        bases = [base.id for base in classes[name].bases if isinstance(base, ast.Name)]
+        own = [item.target.id for item in classes[name].body if isinstance(item, ast.AnnAssign)]
+        return [field for base in bases for field in fields(base)] + [
+            f"FACEFLEET_{field.upper()}" for field in own if field != "model_config"
+        ]
+
+    return {
+        re.sub("(?<!^)(?=[A-Z])", "-", name.removesuffix("Settings")).lower(): fields(name)
+        for name in classes
+    }
+
+
+class FilterModule:
+    def filters(self):
+        return {
+            "override_problems": override_problems,
+            "service_settings": service_settings,
+            "with_overrides": with_overrides,
+        }
