@@ -18,7 +18,7 @@ DETECTOR = {
     "kubernetes": {"resources": BOUNDS, "storage": "2Gi"},
 }
 KINDS = {
-    "gallery": {"gallery": {}},
+    "gallery": {"gallery": {"environment": {}}},
     "logger": {"logger": LOGGER},
     "detector": {"detector-door": DETECTOR},
 }
