@@ -252,7 +252,7 @@ def test_a_life(aws, fleet):
     # Not over ssh: what aws.yml made goes as a whole.
     kept = play("playbooks/teardown.yml", inventory, "-e", "confirm=yes", "--limit=cloud")
     assert kept.code == 0, kept.output
-    assert "It holds faces and stays, unless -e delete_faces=yes: life-faces" in kept.flat
+    assert "Keep faces unless -e delete_faces=yes, bucket life-faces" in kept.flat
     assert made.there
     assert not made.rest
 

@@ -31,7 +31,7 @@ def test_the_record_of_an_erasure_stays(aws, fleet, roles):
     inventory, teardown = fleet(BUCKET), "playbooks/teardown_aws.yml"
     kept = play(teardown, inventory, "-e", "confirm=yes")
     assert kept.code == 0, kept.output
-    words = "It holds records of what was erased and stays, unless -e delete_faces=yes: "
+    words = "Keep erasure records unless -e delete_faces=yes, bucket "
     assert words + BUCKET in kept.flat
     assert BUCKET in buckets()
 
