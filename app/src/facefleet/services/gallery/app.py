@@ -73,26 +73,50 @@ def build(
     health: Health,
 ) -> Starlette:
     """The application: the gallery's pages, and /healthz, /readyz and /metrics."""
-    checking = asyncio.Lock()
+    pages = _Pages(bucket, listing, cameras, recent, live)
+    operations = _Operations(bucket, health).answer
+    return Starlette(
+        routes=[
+            Route("/", pages.gallery),
+            Route("/clock", pages.clock),
+            Route("/face/{key:path}", pages.face),
+            Route("/image/{key:path}", pages.image),
+            Route("/events", pages.events),
+            Mount("/static", StaticFiles(directory=_HERE / "static")),
+            *(Route(path, operations) for path in ("/healthz", "/readyz", "/metrics")),
+        ],
+        exception_handlers={HTTPException: _failed, BucketError: _failed},
+    )
 
-    def gallery(request: Request) -> Response:
+
+class _Pages:
+    """What people open."""
+
+    def __init__(
+        self, bucket: Bucket, listing: Listing, cameras: Cameras, recent: Recent, live: Live
+    ) -> None:
+        self._bucket, self._listing = bucket, listing
+        self._cameras, self._recent, self._live = cameras, recent, live
+
+    def gallery(self, request: Request) -> Response:
+        """The newest faces, or those before the face of the key `before`."""
         chosen = _chosen(request)
         page = _page_number(request)
         before = request.query_params.get("before")
         if before is not None and face_of(before) is None:
             raise HTTPException(404)
-        mark = live.mark  # before the faces are looked for: what comes meanwhile is told again
+        mark = self._live.mark  # before the faces are looked for: what comes meanwhile is told
         fault, nav, looks = None, Nav([], []), []
         try:
-            nav = choose(cameras, chosen, page)
-            looks = recent.looks(nav.shown, before)
+            nav = choose(self._cameras, chosen, page)
+            looks = self._recent.looks(nav.shown, before)
         except BucketError as error:
             fault = str(error)
         faces, has_older = merge(looks)
         return _page(
             "gallery.html",
             503 if fault else 200,
-            bucket=bucket.name,
+            bucket=self._bucket.name,
             chosen=chosen,
             before=before,
             nav=nav,
@@ -104,39 +128,42 @@ def build(
             fault=fault,
         )
 
-    def clock(request: Request) -> Response:
+    def clock(self, request: Request) -> Response:
         """The faces of one camera whose time cannot be right."""
         chosen = _chosen(request)
         after = request.query_params.get("after")
         if len(chosen) < 2 or (after is not None and face_of(after) is None):
             raise HTTPException(404)
-        faces = list(listing.apart(Camera(chosen["device"], chosen["camera"]), after))
+        camera = Camera(chosen["device"], chosen["camera"])
+        faces = list(self._listing.apart(camera, after))
         return _page(
             "clock.html",
-            bucket=bucket.name,
+            bucket=self._bucket.name,
             chosen=chosen,
             after=after,
             faces=faces,
             later=faces[-1].key if len(faces) >= FACES else None,
         )
 
-    def face(request: Request) -> Response:
-        name, found = _name(request), _read(request)
+    def face(self, request: Request) -> Response:
+        """One face, and what its EXIF says."""
+        name, found = _name(request), self._read(request)
         try:
             info = read_exif(found.content)
         except NotAJpegError:
             info = None
         return _page(
             "face.html",
-            bucket=bucket.name,
+            bucket=self._bucket.name,
             face=Face(name, found.stored),
             info=info,
             size=len(found.content),
         )
 
-    def image(request: Request) -> Response:
+    def image(self, request: Request) -> Response:
+        """One face's JPEG."""
         return Response(
-            _read(request).content,
+            self._read(request).content,
             media_type="image/jpeg",
             headers={
                 # An erased face is soon gone from browsers; one without the cookie shows nothing.
@@ -145,62 +172,60 @@ def build(
             },
         )
 
-    def _name(request: Request) -> FaceName:
-        name = face_of(request.path_params["key"])
-        if name is None:
-            raise HTTPException(404)
-        return name
-
-    def _read(request: Request) -> Object:
-        name = _name(request)
-        found = bucket.read(str(name))
-        if found is None:
-            recent.forget(Camera(name.device, name.camera))  # it was erased, or has expired
-            raise HTTPException(404)
-        return found
-
-    async def events(request: Request) -> Response:
+    async def events(self, request: Request) -> Response:
+        """New faces as they are stored, as Server-Sent Events."""
         headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
         if request.method == "HEAD":
             return Response(media_type="text/event-stream", headers=headers)
         # A browser that was cut off says itself what it was told last.
         mark = request.headers.get("last-event-id") or request.query_params.get("mark", "")
-        stream = _stream(live, _chosen(request), mark)
+        stream = _stream(self._live, _chosen(request), mark)
         return StreamingResponse(stream, media_type="text/event-stream", headers=headers)
 
-    async def operations(request: Request) -> Response:
-        health.beat()
+    def _read(self, request: Request) -> Object:
+        name = _name(request)
+        found = self._bucket.read(str(name))
+        if found is None:
+            self._recent.forget(Camera(name.device, name.camera))  # it was erased, or has expired
+            raise HTTPException(404)
+        return found
+
+
+class _Operations:
+    """What probes and Prometheus ask."""
+
+    def __init__(self, bucket: Bucket, health: Health) -> None:
+        self._bucket, self._health = bucket, health
+        self._checking = asyncio.Lock()
+
+    async def answer(self, request: Request) -> Response:
+        self._health.beat()
         if request.url.path == "/readyz":
-            await _check()
-        status, kind, body = health_response(request.url.path, health)
+            await self._check()
+        status, kind, body = health_response(request.url.path, self._health)
         return Response(body, status, {"Content-Type": kind})
 
-    async def _check() -> None:
+    async def _check(self) -> None:
         """Ask the bucket, unless it has just answered: who asks for readiness, asks often."""
-        async with checking:
-            good_for = _CHECKED_BAD if "bucket" in health.unmet else _CHECKED
-            if bucket.asked and time.monotonic() - bucket.asked < good_for:
+        async with self._checking:
+            good_for = _CHECKED_BAD if "bucket" in self._health.unmet else _CHECKED
+            if self._bucket.asked and time.monotonic() - self._bucket.asked < good_for:
                 return
             with contextlib.suppress(BucketError):  # health has been told
-                await asyncio.to_thread(bucket.check)
+                await asyncio.to_thread(self._bucket.check)
 
-    def failed(_request: Request, error: Exception) -> Response:
-        sentences = {404: "There is no such face or camera here."}
-        status = getattr(error, "status_code", 503)
-        return _page("error.html", status, sentence=sentences.get(status, str(error)))
 
-    return Starlette(
-        routes=[
-            Route("/", gallery),
-            Route("/clock", clock),
-            Route("/face/{key:path}", face),
-            Route("/image/{key:path}", image),
-            Route("/events", events),
-            Mount("/static", StaticFiles(directory=_HERE / "static")),
-            *(Route(path, operations) for path in ("/healthz", "/readyz", "/metrics")),
-        ],
-        exception_handlers={HTTPException: failed, BucketError: failed},
-    )
+def _failed(_request: Request, error: Exception) -> Response:
+    sentences = {404: "There is no such face or camera here."}
+    status = getattr(error, "status_code", 503)
+    return _page("error.html", status, sentence=sentences.get(status, str(error)))
+
+
+def _name(request: Request) -> FaceName:
+    name = face_of(request.path_params["key"])
+    if name is None:
+        raise HTTPException(404)
+    return name
 
 
 def _page(template: str, status: int = 200, **context: object) -> Response:

@@ -1,0 +1,105 @@
+"""The gallery's HTTP server: its pages behind guard and login, until SIGTERM."""
+
+import asyncio
+import contextlib
+import socket
+import warnings
+
+import uvicorn
+
+from facefleet.health import Health, explain_listen_errors, family
+from facefleet.logging import log
+from facefleet.runtime import on_shutdown
+from facefleet.services.gallery import bucket
+from facefleet.services.gallery.app import build
+from facefleet.services.gallery.cameras import Cameras
+from facefleet.services.gallery.guard import Guard
+from facefleet.services.gallery.listing import Listing
+from facefleet.services.gallery.live import Live
+from facefleet.services.gallery.login import Login
+from facefleet.services.gallery.recent import Recent
+from facefleet.settings import GallerySettings, host_and_port
+
+_HEADERS = [
+    (
+        "Content-Security-Policy",
+        "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; "
+        "object-src 'none'",
+    ),
+    ("X-Content-Type-Options", "nosniff"),
+    ("Referrer-Policy", "no-referrer"),
+    ("Cross-Origin-Resource-Policy", "same-origin"),
+    ("Cross-Origin-Opener-Policy", "same-origin"),
+    ("X-Frame-Options", "DENY"),
+]
+
+
+def run(settings: GallerySettings) -> None:
+    """Serve the page until SIGTERM. Raises FacefleetError where the port is taken."""
+    warnings.filterwarnings("ignore", module="PIL")  # each tells of a broken EXIF, and is kept
+    listener = _listen(settings.http)
+    health = Health("bucket", service="gallery")
+
+    def on_answer(problem: str | None) -> None:
+        health.set("bucket", problem)
+        live.answered(problem)
+
+    faces = bucket.Bucket(bucket.connect(), settings.bucket, on_answer)
+    listing = Listing(faces)
+    cameras, recent = Cameras(faces), Recent(listing)
+    live = Live(settings, cameras, recent)
+    pages = build(faces, listing, cameras, recent, live, health)
+    if settings.password:
+        pages = Login(pages, settings.password.get_secret_value())
+    pages = Guard(pages, (host_and_port(settings.http)[0], *(settings.hosts or ())))
+    server = _Server(
+        uvicorn.Config(
+            pages,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,  # a client's own word for its address
+            ws="none",
+            headers=_HEADERS,
+            lifespan="off",
+            timeout_graceful_shutdown=4,
+        ),
+        live,
+        faces,
+    )
+    on_shutdown(server.stop)
+    log.info("serving", http=settings.http, bucket=settings.bucket)
+    server.run([listener])
+    cameras.close()
+    recent.close()
+
+
+class _Server(uvicorn.Server):
+    """Listens for new faces, and ends the streams of those who watch before it ends itself."""
+
+    def __init__(self, config: uvicorn.Config, live: Live, faces: bucket.Bucket) -> None:
+        super().__init__(config)
+        self._live, self._faces = live, faces
+
+    def stop(self) -> None:
+        self.should_exit = True
+
+    async def serve(self, sockets: list[socket.socket] | None = None) -> None:
+        listening = asyncio.create_task(self._live.run(self._faces))
+        listening.add_done_callback(lambda _: self.stop())  # only a defect ends it before
+        try:
+            await super().serve(sockets)
+        finally:
+            listening.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await listening
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._live.close()
+        await super().shutdown(sockets)
+
+
+def _listen(address: str) -> socket.socket:
+    host, port = host_and_port(address)
+    with explain_listen_errors(address):
+        return socket.create_server((host, port), family=family(host))
