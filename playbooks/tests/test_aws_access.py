@@ -3,7 +3,7 @@
 import pytest
 from botocore.exceptions import ClientError
 from conftest import REGION
-from facefleet.services.gallery.bucket import Bucket, BucketError
+from facefleet.bucket import Bucket, BucketError
 from facefleet.store import Store
 
 BUCKET, READLESS = "access-faces", "readless-faces"

@@ -6,8 +6,6 @@ boto3 reads them; whatever is wrong with those becomes one sentence here.
 
 import os
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
@@ -127,15 +125,6 @@ def problem(error: BotoCoreError | ClientError, right: str) -> str:
         f"cannot be reached ({_line(error)}): check AWS_ENDPOINT_URL, AWS_REGION, the credentials "
         "and the network"
     )
-
-
-@contextmanager
-def told(bucket: str, right: str) -> Iterator[None]:
-    """Raise what S3 refuses as a FacefleetError; `right` is what the requests need."""
-    try:
-        yield
-    except (BotoCoreError, ClientError) as error:
-        raise FacefleetError(f"bucket {bucket} {problem(error, right)}") from error
 
 
 def session() -> boto3.Session:

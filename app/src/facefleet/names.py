@@ -8,7 +8,7 @@ import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 
 _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"  # a DNS label: also fits Kubernetes and S3
 _LABEL_RE = re.compile(_LABEL)
@@ -82,11 +82,9 @@ class FaceName:
         return self._spelled("-")
 
     def _spelled(self, point: str) -> str:
-        # From ISO 8601's text: a fifth of strftime's price.
-        time = self.captured.isoformat(timespec="microseconds")
         return (
-            f"faces/{self.device}/{self.camera}/{time[:10].replace('-', '/')}/"
-            f"{time[11:19].replace(':', '')}{point}{time[20:26]}-{self.epoch}-{self.seq}-{self.tag}"
+            f"faces/{self.device}/{self.camera}/{moment(self.captured, point)}"
+            f"-{self.epoch}-{self.seq}-{self.tag}"
         )
 
     @classmethod
@@ -113,6 +111,26 @@ class FaceName:
         except ValueError:  # the 31st of February
             return None
         return cls(device, camera, captured, epoch, int(seq), tag)
+
+
+def moment(time: datetime, point: str = ".") -> str:
+    """A time (UTC) as a key has it, 2026/02/28/235959.000001: it sorts as times do."""
+    # From ISO 8601's text: a fifth of strftime's price.
+    text = time.isoformat(timespec="microseconds")
+    return f"{text[:10].replace('-', '/')}/{text[11:19].replace(':', '')}{point}{text[20:26]}"
+
+
+def day_folder(day: date) -> str:
+    """The part of a key that all faces of one camera and day (UTC) share after the camera's."""
+    return f"{day.year:04}/{day:%m/%d}/"
+
+
+def day_of_folder(folder: str) -> datetime | None:
+    """The start of the day that `day_folder` spells so, or None where it spells none."""
+    try:
+        return datetime.strptime(folder, "%Y/%m/%d/").replace(tzinfo=UTC)
+    except ValueError:
+        return None
 
 
 def camera_prefix(device: str, camera: str) -> str:

@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 
 import boto3
 import pytest
-from facefleet.names import FaceName
-from facefleet.services.gallery.bucket import Bucket, BucketError
+from facefleet.bucket import Bucket, BucketError
+from facefleet.names import FaceName, moment
 from facefleet.services.gallery.cameras import SHOWN, Cameras
 from facefleet.services.gallery.listing import (
     FACES,
@@ -19,7 +19,6 @@ from facefleet.services.gallery.listing import (
     Listing,
     Look,
     merge,
-    stamp,
 )
 from facefleet.services.gallery.nav import choose
 from facefleet.services.gallery.recent import Recent
@@ -40,7 +39,7 @@ def key_of(camera: Camera, captured: datetime, seq: int) -> str:
     return str(name_of(camera, captured, seq))
 
 
-def moment(key: str) -> str:
+def after_camera(key: str) -> str:
     return key.split("/", 3)[3]
 
 
@@ -142,7 +141,7 @@ def test_every_face_once_newest_first_whatever_the_page(lab: Lab, now: datetime)
         if not has_older:
             break
         before = page[-1].key
-    assert walked == sorted(faces, key=moment, reverse=True)
+    assert walked == sorted(faces, key=after_camera, reverse=True)
 
 
 def test_a_page_takes_few_requests_however_much_there_is(lab: Lab, now: datetime) -> None:
@@ -265,13 +264,13 @@ def test_any_face_is_a_place_to_go_on_from(lab: Lab, now: datetime, captured: da
     expected = [good, key_of(BUSY, FIRST, 3)]
     before = key_of(Camera("other", "one"), captured, 1)
     assert keys(lab.listing.newest(BUSY, before)) == [
-        key for key in expected if moment(key) < moment(before)
+        key for key in expected if after_camera(key) < after_camera(before)
     ]
 
 
-def test_stamps_sort_as_times_do() -> None:
+def test_moments_sort_as_times_do() -> None:
     times = [FIRST - timedelta(seconds=20), FIRST, datetime(2026, 1, 1, tzinfo=UTC), LAST]
-    assert sorted(map(stamp, times)) == [stamp(time) for time in times]
+    assert sorted(map(moment, times)) == [moment(time) for time in times]
 
 
 # -- what a page costs -------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from facefleet import aws
+from facefleet.bucket import Bucket
 from facefleet.delivery.ledger import Ledger
 from facefleet.delivery.outbox import LEDGER_DAYS, Counts, State
 from facefleet.errors import FacefleetError, printable
@@ -77,28 +78,25 @@ def print_audit(
     `other_epochs`: objects of epochs that none of the outboxes holds are all right (a device that
     was set up anew).
     """
-    client = aws.s3_client()
+    bucket = Bucket(aws.s3_client(), settings.bucket)
     known: dict[str, str] = {}  # epoch to device/camera
     for path in outboxes:  # one open at a time: there may be more than a process may have open
         with closing(Ledger(path)) as ledger:
             known[ledger.epoch] = f"{ledger.device}/{ledger.camera}"
     # Both sides still have what was stored since then.
     since = datetime.now(UTC) - timedelta(days=min(LEDGER_DAYS - 1, settings.retention_days))
-    records = _Records(client, settings.bucket)
+    records = _Records(bucket)
     accounts = []
     for path in outboxes:
         with closing(Ledger(path)) as ledger:
-            accounts.append(
-                _audit(client, settings.bucket, ledger, records, since, known, other_epochs)
-            )
+            accounts.append(_audit(bucket, ledger, records, since, known, other_epochs))
     print(json.dumps([_plain(a) for a in accounts], indent=2) if as_json else _text(accounts))
     if wrong := [account.camera for account in accounts if not account.balanced]:
         raise UnbalancedError(f"not balanced: {', '.join(wrong)}")
 
 
 def _audit(
-    client,
-    bucket: str,
+    bucket: Bucket,
     ledger: Ledger,
     records: "_Records",
     since: datetime,
@@ -112,7 +110,7 @@ def _audit(
     rows = ledger.rows()
     row = next(rows, None)
     prefix = camera_prefix(ledger.device, ledger.camera)
-    for key, stored in _list(client, bucket, prefix):
+    for key, stored in bucket.entries(prefix):
         while row is not None and str(row[0]) < key:
             _absent(account, row, erasures)
             row = next(rows, None)
@@ -152,14 +150,14 @@ def _unknown(
 class _Records:
     """The bucket's records of erasures: listed for each outbox, and each read once."""
 
-    def __init__(self, client, bucket: str) -> None:
-        self._client, self._bucket = client, bucket
+    def __init__(self, bucket: Bucket) -> None:
+        self._bucket = bucket
         self._erasures: dict[str, Erasure] = {}  # by key; a record never changes
 
     def of(self, device: str) -> list[Erasure]:
         """Those that may name the device's faces. Raises FacefleetError."""
         found = []
-        for key, _ in _list(self._client, self._bucket, RECORDS):
+        for key, _ in self._bucket.entries(RECORDS):
             erasure = Erasure.parse(key)
             if erasure is None or erasure.scope.device not in (None, device):
                 continue
@@ -169,24 +167,16 @@ class _Records:
         return found
 
     def _read(self, key: str, erasure: Erasure) -> Erasure:
-        with aws.told(self._bucket, "s3:GetObject"):
-            body = self._client.get_object(Bucket=self._bucket, Key=key)["Body"].read()
+        record = self._bucket.read(key, largest=None)
+        if record is None:
+            raise FacefleetError(f"{self._bucket.name}: {key} was just removed: run this again")
         try:
-            return erasure.read(body)
+            return erasure.read(record.content)
         except (ValueError, TypeError, AttributeError) as error:
             raise FacefleetError(
-                f"{self._bucket}: {printable(key)} is no record of an erasure ({error}): "
+                f"{self._bucket.name}: {printable(key)} is no record of an erasure ({error}): "
                 "restore the version that `facefleet erase` wrote"
             ) from error
-
-
-def _list(client, bucket: str, prefix: str) -> Iterator[tuple[str, datetime]]:
-    """Keys under `prefix`, ascending, and when each was stored; a page in memory at a time."""
-    pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
-    with aws.told(bucket, "s3:ListBucket"):
-        for page in pages:
-            for entry in page.get("Contents", ()):
-                yield entry["Key"], entry["LastModified"]
 
 
 def _plain(account: Account) -> dict:

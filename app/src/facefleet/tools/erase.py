@@ -9,14 +9,15 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import unquote
 
 from botocore.exceptions import ClientError
 
 from facefleet import aws
+from facefleet.bucket import Version, VersionedBucket
 from facefleet.errors import FacefleetError
-from facefleet.names import FaceName
+from facefleet.names import FaceName, day_folder
 from facefleet.settings import EraseSettings
 from facefleet.tools.erasures import Faces, Scope
 from facefleet.tools.tables import table
@@ -28,22 +29,11 @@ RIGHTS = (
     "s3:ListBucket, s3:ListBucketVersions, s3:GetObjectVersion, s3:PutObject, s3:DeleteObject and "
     "s3:DeleteObjectVersion"
 )
-NO_VERSIONS = {"InvalidArgument", "InvalidRequest", "MethodNotAllowed", "NotImplemented"}
 
 NOTE = """\
 What a device still holds comes after this: faces that wait in its outbox, and dead letters.
 Wait until `facefleet status` shows none pending, see to `facefleet outbox list`, and run this
 again."""
-
-
-class Version(NamedTuple):
-    """A version of an object, or a delete marker."""
-
-    key: str
-    id: str  # empty where the S3 keeps no versions
-    size: int
-    modified: datetime
-    marker: bool
 
 
 @dataclass
@@ -68,21 +58,22 @@ class Found:
 
 def erase(settings: EraseSettings, scope: Scope, *, really: bool) -> None:
     """Print what there is of the scope; `really`: and delete it. Raises FacefleetError."""
-    with aws.told(settings.bucket, RIGHTS):
-        _Eraser(aws.s3_client(), settings.bucket, scope).run(really)
+    client = aws.s3_client()
+    bucket = VersionedBucket(client, settings.bucket, right=RIGHTS)
+    with bucket.explain_errors():
+        _Eraser(client, bucket, scope).run(really)
 
 
 class _Eraser:
-    def __init__(self, client: Any, bucket: str, scope: Scope) -> None:
+    def __init__(self, client: Any, bucket: VersionedBucket, scope: Scope) -> None:
         self._client, self._bucket, self._scope = client, bucket, scope
         self._nobodys = 0  # objects in quarantine that name no device
-        self._keeps_versions = self._may_have_versions()
 
     def run(self, really: bool) -> None:
         names = Faces()
         faces = self._faces(names)
         quarantine, set_aside = self._quarantine()
-        print(f"{self._bucket}: {self._scope}")
+        print(f"{self._bucket.name}: {self._scope}")
         print(_table(faces=faces, quarantine=quarantine))
         if self._nobodys:
             print(f"{self._nobodys:,} in quarantine/unknown/ name no device: they are left.")
@@ -94,18 +85,6 @@ class _Eraser:
         else:
             self._delete_all(names, set_aside, total)
         print(NOTE)
-
-    def _may_have_versions(self) -> bool:
-        """Whether the bucket may; some that never had any do not even take the id "null"."""
-        try:
-            return "Status" in self._client.get_bucket_versioning(Bucket=self._bucket)
-        except ClientError as error:
-            code = error.response["Error"]["Code"]
-            if code in NO_VERSIONS or _status(error) == 501:
-                return False
-            if code == "AccessDenied":
-                return True
-            raise
 
     # -- what there is -------------------------------------------------------------------------
 
@@ -122,12 +101,12 @@ class _Eraser:
     def _prefixes(self) -> Iterator[str]:
         """Where the scope's faces lie; a day's lie in a folder of each camera."""
         device, day = self._scope.device, self._scope.day
-        devices = [f"faces/{device}/"] if device else self._folders("faces/")
+        devices = [f"faces/{device}/"] if device else self._bucket.folders("faces/")
         for prefix in devices:
             if day is None:
                 yield prefix
             else:
-                yield from (f"{camera}{day:%Y/%m/%d}/" for camera in self._folders(prefix))
+                yield from (f"{camera}{day_folder(day)}" for camera in self._bucket.folders(prefix))
 
     def _quarantine(self) -> tuple[Found, list[Version]]:
         """What the processor has put there of the scope: its key and its metadata say so."""
@@ -150,7 +129,7 @@ class _Eraser:
         if len(place) < 3:
             return False  # the processor's own
         try:
-            answer = self._client.head_object(Bucket=self._bucket, **_spell(version))
+            answer = self._client.head_object(Bucket=self._bucket.name, **_spell(version))
         except ClientError as error:
             if error.response["Error"]["Code"] in ("404", "NoSuchKey", "NoSuchVersion"):
                 return False  # it has just expired
@@ -168,16 +147,8 @@ class _Eraser:
 
     def _versions(self, prefix: str) -> Iterator[Version]:
         """All under a prefix, by key."""
-        for page in self._pages(Prefix=prefix):
-            yield from sorted(_read(page))
-
-    def _folders(self, prefix: str) -> list[str]:
-        pages = self._pages(Prefix=prefix, Delimiter="/")
-        return [item["Prefix"] for page in pages for item in page.get("CommonPrefixes", ())]
-
-    def _pages(self, **asked: str) -> Iterator[dict]:
-        listing = "list_object_versions" if self._keeps_versions else "list_objects_v2"
-        return self._client.get_paginator(listing).paginate(Bucket=self._bucket, **asked)
+        for page in self._bucket.versions(prefix):
+            yield from sorted(page)
 
     # -- what is done --------------------------------------------------------------------------
 
@@ -203,7 +174,7 @@ class _Eraser:
     def _record(self, names: Faces) -> str:
         """Write what is about to be deleted, so that an interrupted run has a record, too."""
         record = self._scope.record(datetime.now(UTC))
-        self._client.put_object(Bucket=self._bucket, Key=record, Body=names.body())
+        self._client.put_object(Bucket=self._bucket.name, Key=record, Body=names.body())
         return record
 
     def _batches(self, set_aside: list[Version]) -> Iterator[list[Version]]:
@@ -211,12 +182,12 @@ class _Eraser:
             yield set_aside[start : start + BATCH]
         for prefix in self._prefixes():
             # Always the first page: the one before has been deleted.
-            while batch := _read(next(iter(self._pages(Prefix=prefix)))):
+            while batch := next(self._bucket.versions(prefix), None):
                 yield batch
 
     def _delete(self, batch: list[Version]) -> None:
         answer = self._client.delete_objects(
-            Bucket=self._bucket,
+            Bucket=self._bucket.name,
             Delete={
                 "Objects": [_spell(one) for one in batch],
                 "Quiet": True,
@@ -233,24 +204,14 @@ class _Eraser:
     def _explain(self) -> None:
         """Raises FacefleetError where the device is one of which the bucket has nothing at all."""
         device = self._scope.device
-        folders = [*self._folders("faces/"), *self._folders("quarantine/")]
+        folders = [*self._bucket.folders("faces/"), *self._bucket.folders("quarantine/")]
         known = sorted({folder.split("/")[1] for folder in folders} - {"unknown"})
         if device and device not in known:
             raise FacefleetError(
-                f"{self._bucket} has nothing of a device {device}: "
+                f"{self._bucket.name} has nothing of a device {device}: "
                 f"it has {', '.join(known) or 'none at all'}"
             )
         print("There is nothing to delete.")
-
-
-def _read(page: dict) -> list[Version]:
-    return [
-        Version(
-            one["Key"], one.get("VersionId", ""), one.get("Size", 0), one["LastModified"], marker
-        )
-        for kind, marker in (("Versions", False), ("Contents", False), ("DeleteMarkers", True))
-        for one in page.get(kind, ())
-    ]
 
 
 def _names(versions: list[Version]) -> Iterator[FaceName]:
@@ -263,10 +224,6 @@ def _spell(version: Version) -> dict[str, str]:
     """As S3's requests name it."""
     named = {"Key": version.key}
     return {**named, "VersionId": version.id} if version.id else named
-
-
-def _status(error: ClientError) -> int:
-    return error.response["ResponseMetadata"]["HTTPStatusCode"]
 
 
 def _table(**kinds: Found) -> str:

@@ -107,21 +107,18 @@ class _Probe:
                 await asyncio.sleep(AGAIN)
 
     def _look_into_the_bucket(self) -> None:
-        from botocore.exceptions import BotoCoreError, ClientError
+        from facefleet import aws  # a device's image has no boto3
+        from facefleet.bucket import Bucket, BucketError
 
-        from facefleet import aws  # a device's image has none of these
-
-        bucket, key = self._settings.bucket, str(self._name)
+        name, key = self._settings.bucket, str(self._name)
         try:
-            stored = aws.s3_client().get_object(Bucket=bucket, Key=key)["Body"].read()
-        except (BotoCoreError, ClientError) as error:
-            gone = isinstance(error, ClientError) and error.response["Error"]["Code"] == "NoSuchKey"
-            problem = "does not have it" if gone else aws.problem(error, "s3:GetObject")
-            raise VerifyError(
-                f"the probe face was confirmed, but bucket {bucket} {problem}"
-            ) from error
-        if stored != self._jpeg:
-            raise VerifyError(f"the probe face in {bucket} is not the one that was sent: {key}")
+            stored = Bucket(aws.s3_client(), name, right="s3:GetObject").read(key)
+        except BucketError as error:
+            raise VerifyError(f"the probe face was confirmed, but {error}") from error
+        if stored is None:
+            raise VerifyError(f"the probe face was confirmed, but bucket {name} does not have it")
+        if stored.content != self._jpeg:
+            raise VerifyError(f"the probe face in {name} is not the one that was sent: {key}")
         print(f"{self._settings.device}: in the bucket as {key}")
 
 

@@ -16,10 +16,10 @@ from starlette.responses import HTMLResponse, Response, StreamingResponse
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
+from facefleet.bucket import Bucket, BucketError, Object
 from facefleet.exif import NotAJpegError, read_exif
 from facefleet.health import Health, health_response
 from facefleet.names import FaceName, is_label
-from facefleet.services.gallery.bucket import Bucket, BucketError, Object
 from facefleet.services.gallery.cameras import Cameras
 from facefleet.services.gallery.listing import (
     FACES,
@@ -85,7 +85,7 @@ def build(
             Mount("/static", StaticFiles(directory=_HERE / "static")),
             *(Route(path, operations) for path in ("/healthz", "/readyz", "/metrics")),
         ],
-        exception_handlers={HTTPException: _failed, BucketError: _failed},
+        exception_handlers={HTTPException: _refused, BucketError: _failed},
     )
 
 
@@ -111,7 +111,7 @@ class _Pages:
             nav = choose(self._cameras, chosen, page)
             looks = self._recent.looks(nav.shown, before)
         except BucketError as error:
-            fault = str(error)
+            fault = _sentence(str(error))
         faces, has_older = merge(looks)
         return _page(
             "gallery.html",
@@ -215,10 +215,18 @@ class _Operations:
                 await asyncio.to_thread(self._bucket.check)
 
 
-def _failed(_request: Request, error: Exception) -> Response:
+def _refused(_request: Request, error: HTTPException) -> Response:
     sentences = {404: "There is no such face or camera here."}
-    status = getattr(error, "status_code", 503)
-    return _page("error.html", status, sentence=sentences.get(status, str(error)))
+    sentence = sentences.get(error.status_code, str(error))
+    return _page("error.html", error.status_code, sentence=sentence)
+
+
+def _failed(_request: Request, error: BucketError) -> Response:
+    return _page("error.html", 503, sentence=_sentence(str(error)))
+
+
+def _sentence(problem: str) -> str:
+    return f"{problem[0].upper()}{problem[1:]}."
 
 
 def _name(request: Request) -> FaceName:
@@ -261,7 +269,7 @@ async def _stream(live: Live, chosen: dict[str, str], mark: str) -> AsyncIterato
 
 
 def _sse(event: Event, chosen: dict[str, str]) -> str:
-    data: object = event.sentence
+    data: object = _sentence(event.sentence) if event.kind == "fault" else event.sentence
     if event.kind == "faces":
         faces = [face for face in event.faces if _matches(chosen, face.camera)]
         past = [face for face in faces if not is_future(face)]

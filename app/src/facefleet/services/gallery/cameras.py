@@ -11,8 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import chain, islice, zip_longest
 from threading import Lock
 
+from facefleet.bucket import Bucket
 from facefleet.names import is_label
-from facefleet.services.gallery.bucket import Bucket
 from facefleet.services.gallery.listing import Camera
 
 SHOWN = 24

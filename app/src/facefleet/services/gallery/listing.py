@@ -17,9 +17,11 @@ from heapq import nlargest
 from itertools import chain
 from typing import NamedTuple
 
-from facefleet.names import FaceName, camera_prefix
-from facefleet.services.gallery.bucket import PAGE, Bucket, Entry
+from facefleet.bucket import Bucket, Entry
+from facefleet.names import FaceName, camera_prefix, day_folder, day_of_folder, moment
 
+PAGE = 250
+"""Keys in one answer: a few screens of faces. An answer takes as long as it has keys."""
 FACES = 60
 """Faces on a page, and of a camera that are looked for at a time."""
 REQUESTS = 30
@@ -108,11 +110,6 @@ class Look:
         )
 
 
-def stamp(time: datetime) -> str:
-    """What the moments at and after `time` sort after; years are four digits."""
-    return f"{time.year:04}{time:/%m/%d/%H%M%S.%f}"
-
-
 def face_of(key: str) -> FaceName | None:
     """The face that `key` names, or None where it names none or is not how that name is spelled."""
     face = FaceName.parse(key)
@@ -151,7 +148,7 @@ class Listing:
 
         Before them, on the first page, those that claim a time long before they were stored.
         """
-        future = camera.prefix + stamp(datetime.now(UTC) + SKEW)
+        future = camera.prefix + moment(datetime.now(UTC) + SKEW)
         if after is None:
             yield from (face for face in self._page(camera, "") if face.ahead <= -OFF)
         yield from self._page(camera, max(after or "", future))
@@ -181,7 +178,7 @@ class _Walk:
             self._top = face_of(before).captured
             self._ceiling = camera.prefix + before.split("/", 3)[3]
         else:
-            self._top, self._ceiling = top, camera.prefix + stamp(top)
+            self._top, self._ceiling = top, camera.prefix + moment(top)
 
     def look(self) -> Look:
         faces: list[Face] = []
@@ -200,28 +197,23 @@ class _Walk:
         """The camera's faces, newest first, found as they are asked for."""
         prefix, top, ceiling = self._camera.prefix, self._top, self._ceiling
 
-        # Mostly the camera is running: look at the last moments before asking which days there are.
-        recent = min(top, self._now) - _WINDOW
-        entries = self._window(recent, ceiling)
-        if entries is not None:
+        # Mostly the camera is running, or was not long ago: look there before asking for its days.
+        start = min(top, self._now)
+        for reach, width_then in ((_WINDOW, _WINDOW), (_LATELY, _DAY)):
+            start -= reach
+            entries = self._window(start, ceiling)
+            if entries is None:  # more than one answer: what is beyond was not seen
+                width = reach / 8
+                if top > self._now:
+                    self._look_beyond()
+                break
             yield from _newest_first(entries)
-            top, ceiling = recent, prefix + stamp(recent)
-        elif self._top > self._now:  # more than one answer: what is beyond was not seen
-            self._count()
-            beyond = self._bucket.page(prefix, after=prefix + stamp(self._top), limit=1)
-            self._future = [face for face in map(Face.of, beyond.entries) if face]
-
-        width = _WINDOW / 8 if entries is None else _WINDOW
-        if entries == []:  # or somebody was there not long ago
-            lately = top - _LATELY
-            entries = self._window(lately, ceiling)
-            width = _LATELY / 8 if entries is None else _DAY
-            if entries is not None:
-                yield from _newest_first(entries)
-                top, ceiling = lately, prefix + stamp(lately)
+            top, ceiling, width = start, prefix + moment(start), width_then
+            if entries:
+                break
 
         for day in self._days(ceiling):
-            end = prefix + stamp(day)[: len("yyyy/mm/dd")] + "/~"  # sorts after the day's moments
+            end = prefix + day_folder(day) + "~"  # sorts after the day's moments
             ceiling = min(ceiling, end)
             top = min(top, day.replace(hour=23, minute=59, second=59, microsecond=999_999))
             low = day  # between it and the top are more than one answer, once it is later than that
@@ -239,8 +231,15 @@ class _Walk:
                     width = (top - start) * (PAGE / 2 / (len(entries) + 1))
                 else:
                     width = (start - low) / 2
-                top, ceiling = start, prefix + stamp(start)
+                top, ceiling = start, prefix + moment(start)
                 width = min(_DAY, width)
+
+    def _look_beyond(self) -> None:
+        """See whether faces claim to come from the future."""
+        self._count()
+        prefix = self._camera.prefix
+        page = self._bucket.page(prefix, after=prefix + moment(self._top), limit=1)
+        self._future = [face for face in map(Face.of, page.entries) if face]
 
     def _window(self, start: datetime, ceiling: str, all_of_it: bool = True) -> list[Entry] | None:
         """The entries from `start` up to `ceiling`, or None where one answer does not hold them.
@@ -249,7 +248,8 @@ class _Walk:
         entries must do.
         """
         self._count()
-        page = self._bucket.page(self._camera.prefix, after=self._camera.prefix + stamp(start))
+        prefix = self._camera.prefix
+        page = self._bucket.page(prefix, after=prefix + moment(start), limit=PAGE)
         entries = [entry for entry in page.entries if entry.key < ceiling]
         if len(entries) < len(page.entries):
             later = map(Face.of, page.entries[len(entries) :])
@@ -267,12 +267,9 @@ class _Walk:
         for year in self._folders_back(prefix, ceiling):
             for month in self._folders_back(year, ceiling):
                 for day in self._folders_back(month, ceiling):
-                    try:
-                        yield datetime.strptime(day.removeprefix(prefix), "%Y/%m/%d/").replace(
-                            tzinfo=UTC
-                        )
-                    except ValueError:  # not a day: put there by hand
-                        continue
+                    # What is not a day was put there by hand.
+                    if start := day_of_folder(day.removeprefix(prefix)):
+                        yield start
 
     def _folders_back(self, prefix: str, ceiling: str) -> list[str]:
         self._count()

@@ -12,10 +12,10 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Literal, NamedTuple
 
+from facefleet.bucket import Bucket, BucketError
 from facefleet.logging import log
 from facefleet.mqtt import Connection
 from facefleet.news import STORED, decode
-from facefleet.services.gallery.bucket import Bucket, BucketError
 from facefleet.services.gallery.cameras import Cameras
 from facefleet.services.gallery.listing import Face
 from facefleet.services.gallery.recent import Recent

@@ -4,13 +4,16 @@ import asyncio
 import contextlib
 import socket
 import warnings
+from typing import Any
 
 import uvicorn
+from prometheus_client import Counter
 
+from facefleet import aws
+from facefleet.bucket import Bucket
 from facefleet.health import Health, explain_listen_errors, family
 from facefleet.logging import log
 from facefleet.runtime import on_shutdown
-from facefleet.services.gallery import bucket
 from facefleet.services.gallery.app import build
 from facefleet.services.gallery.cameras import Cameras
 from facefleet.services.gallery.guard import Guard
@@ -34,6 +37,9 @@ _HEADERS = [
 ]
 
 
+LISTS = Counter("facefleet_gallery_lists", "LIST requests to the bucket, which S3 charges for")
+
+
 def run(settings: GallerySettings) -> None:
     """Serve the page until SIGTERM. Raises FacefleetError where the port is taken."""
     warnings.filterwarnings("ignore", module="PIL")  # each tells of a broken EXIF, and is kept
@@ -44,7 +50,7 @@ def run(settings: GallerySettings) -> None:
         health.set("bucket", problem)
         live.answered(problem)
 
-    faces = bucket.Bucket(bucket.connect(), settings.bucket, on_answer)
+    faces = Bucket(_client(), settings.bucket, on_answer=on_answer)
     listing = Listing(faces)
     cameras, recent = Cameras(faces), Recent(listing)
     live = Live(settings, cameras, recent)
@@ -77,7 +83,7 @@ def run(settings: GallerySettings) -> None:
 class _Server(uvicorn.Server):
     """Listens for new faces, and ends the streams of those who watch before it ends itself."""
 
-    def __init__(self, config: uvicorn.Config, live: Live, faces: bucket.Bucket) -> None:
+    def __init__(self, config: uvicorn.Config, live: Live, faces: Bucket) -> None:
         super().__init__(config)
         self._live, self._faces = live, faces
 
@@ -97,6 +103,13 @@ class _Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._live.close()
         await super().shutdown(sockets)
+
+
+def _client() -> Any:
+    """An S3 client that never keeps a page, or the end of the gallery, waiting for long."""
+    client = aws.s3_client(read_timeout=4, attempts=1)
+    client.meta.events.register("before-send.s3.ListObjectsV2", lambda **_: LISTS.inc())
+    return client
 
 
 def _listen(address: str) -> socket.socket:

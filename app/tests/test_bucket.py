@@ -1,10 +1,10 @@
-"""What the gallery says of a bucket that it cannot list or read."""
+"""What is said of a bucket that cannot be listed or read."""
 
 import boto3
 import pytest
 from botocore.exceptions import EndpointConnectionError
 from botocore.stub import Stubber
-from facefleet.services.gallery.bucket import Bucket, BucketError
+from facefleet.bucket import Bucket, BucketError
 
 
 @pytest.mark.parametrize(
@@ -18,13 +18,13 @@ from facefleet.services.gallery.bucket import Bucket, BucketError
         (301, "PermanentRedirect", "is in another region: set AWS_REGION"),
         (503, "SlowDown", "receives too many requests"),
         (400, "KMS.DisabledException", "cannot use its KMS key"),
-        (500, "InternalError", "answers with 500 InternalError."),
+        (500, "InternalError", "answers with 500 InternalError"),
     ],
 )
 def test_an_error_of_s3_is_one_sentence(status: int, code: str, sentence: str) -> None:
     client = boto3.client("s3", "us-east-1", aws_access_key_id="a", aws_secret_access_key="b")
     told: list[str | None] = []
-    bucket = Bucket(client, "my-faces", told.append)
+    bucket = Bucket(client, "my-faces", on_answer=told.append)
     looks = {
         bucket.check: ["list_objects_v2"],
         lambda: bucket.folders("faces/", 1): ["list_objects_v2"],
@@ -37,7 +37,7 @@ def test_an_error_of_s3_is_one_sentence(status: int, code: str, sentence: str) -
                 stub.add_client_error(request, code, http_status_code=status)
             with pytest.raises(BucketError) as raised:
                 look()
-        assert str(raised.value).startswith(f"The bucket my-faces {sentence}")
+        assert str(raised.value).startswith(f"bucket my-faces {sentence}")
         assert told.pop() == str(raised.value)
 
 
@@ -46,5 +46,5 @@ def test_an_s3_that_is_away_is_one_sentence() -> None:
         def list_objects_v2(self, **_: object) -> None:
             raise EndpointConnectionError(endpoint_url="http://127.0.0.1:9")
 
-    with pytest.raises(BucketError, match=r"^The bucket my-faces cannot be reached \(Could not"):
+    with pytest.raises(BucketError, match=r"^bucket my-faces cannot be reached \(Could not"):
         Bucket(Away(), "my-faces").check()
