@@ -26,7 +26,7 @@ from lab.wan import Link
 
 POLL = 0.05  # seconds
 QUIET = 8.0  # seconds without a PUT: publish-and-hope is done
-_RESENT = re.compile(r"^facefleet_faces_resent (\S+)", re.MULTILINE)
+_RESENT = re.compile(r"^facefleet_faces_resent_total (\S+)", re.MULTILINE)
 
 
 @dataclass(frozen=True)

@@ -137,7 +137,7 @@ def test_the_kubelet_knows_each_device_and_hands_out_that_one(
     assert kubelet.allocate() == [[(path, path, "rw")]]
     with urllib.request.urlopen(f"{url}/metrics", timeout=5) as answer:
         metrics = answer.read().decode()
-    assert 'facefleet_devices_handed_out_total{resource="detector-door"} 1.0' in metrics
+    assert 'facefleet_device_allocations_total{resource="detector-door"} 1.0' in metrics
     assert process.stop(5) == 0
     assert "Traceback" not in process.log.read_text()
     await_true(lambda: not kubelet.health, "the kubelet sees that it has ended")

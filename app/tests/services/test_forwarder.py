@@ -28,7 +28,7 @@ def forwarder(rig: Rig, edge: int, cloud: int, *, wait: bool = True) -> tuple[Pr
 def dropped(url: str) -> float:
     with urllib.request.urlopen(f"{url}/metrics", timeout=5) as answer:
         lines = answer.read().decode().splitlines()
-    name = 'facefleet_messages_dropped_total{to="cloud"}'
+    name = 'facefleet_messages_not_forwarded_total{to="cloud"}'
     return sum(float(line.split()[-1]) for line in lines if line.startswith(name))
 
 

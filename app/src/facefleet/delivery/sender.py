@@ -32,15 +32,15 @@ STATUS_EVERY = 2.0  # seconds
 DISK_RETRY = 1.0  # seconds
 LAST_RECEIPTS = 2.0  # seconds that a stop waits for the receipts of what is on its way
 
-CAPTURED = Counter("facefleet_faces_captured", "Faces that were put into the outbox")
-CONFIRMED = Counter("facefleet_faces_confirmed", "Faces that the bucket has confirmed")
-EVICTED = Counter("facefleet_faces_evicted", "Faces that the outbox gave up to make room")
-RESENT = Gauge("facefleet_faces_resent", "Sendings beyond the first")
-PENDING = Gauge("facefleet_outbox_pending", "Faces in the outbox")
-ON_THEIR_WAY = Gauge("facefleet_window_used", "Faces sent and not confirmed yet")
+CAPTURED = Counter("facefleet_faces_captured", "Faces put into the outbox")
+CONFIRMED = Counter("facefleet_faces_confirmed", "Faces confirmed to be in the bucket")
+EVICTED = Counter("facefleet_faces_evicted", "Faces that a full outbox gave up to make room")
+RESENT = Counter("facefleet_faces_resent", "Sendings of a face beyond its first")
+PENDING = Gauge("facefleet_outbox_pending_faces", "Faces in the outbox, not confirmed yet")
+IN_FLIGHT = Gauge("facefleet_faces_in_flight", "Faces sent and not confirmed yet")
 DELAY = Histogram(
     "facefleet_delay_seconds",
-    "From capture to the bucket's confirmation",
+    "From capture to confirmation",
     buckets=(0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 300, 3600),
 )
 
@@ -287,7 +287,7 @@ class Sender:
 
     async def _report(self) -> None:
         """Keep the retained status and the gauges fresh."""
-        evicted = self._outbox.counts.evicted
+        evicted, resent = self._outbox.counts.evicted, 0
         while True:
             if (now := self._outbox.counts.evicted) > evicted:
                 log.warning(
@@ -303,8 +303,9 @@ class Sender:
             self._health.set("delivery", self._delivery_problem(time.monotonic()))
             self._outbox.prune()
             PENDING.set(self._outbox.counts.pending)
-            ON_THEIR_WAY.set(len(self._window))
-            RESENT.set(self._window.resent)
+            IN_FLIGHT.set(len(self._window))
+            RESENT.inc(self._window.resent - resent)
+            resent = self._window.resent
             self._connection.publish(self._status, json.dumps(self._state()).encode(), retain=True)
             await asyncio.sleep(STATUS_EVERY)
 

@@ -16,10 +16,10 @@ from facefleet.vision.detectors import load_detector
 from facefleet.vision.faces import encode_face
 from facefleet.vision.rate import FrameRate
 
-FRAMES = Counter("facefleet_frames", "Frames that were looked at")
+FRAMES = Counter("facefleet_frames", "Frames in which faces were looked for")
 BROKEN = Counter("facefleet_frames_broken", "Packets and frames that could not be decoded")
-RATE = Gauge("facefleet_frame_rate", "Frames a second that were looked at of late")
-DETECTION = Histogram("facefleet_detection_seconds", "Looking at one frame")
+RATE = Gauge("facefleet_frame_rate_hertz", "Frames a second in which faces were looked for of late")
+DETECTION = Histogram("facefleet_detection_seconds", "Time to look for faces in one frame")
 
 
 def run(settings: DetectorSettings) -> None:

@@ -13,8 +13,10 @@ from facefleet.names import HELLO, LINK_DOWN, LINK_UP, can_be_sent, status_topic
 from facefleet.runtime import run_until_signal
 from facefleet.settings import ForwarderSettings
 
-PASSED = Counter("facefleet_messages_passed", "Messages passed on", ["to"])
-DROPPED = Counter("facefleet_messages_dropped", "Messages not passed on, to be sent again", ["to"])
+FORWARDED = Counter("facefleet_messages_forwarded", "Messages passed on", ["to"])
+NOT_FORWARDED = Counter(
+    "facefleet_messages_not_forwarded", "Messages dropped, for the outbox to resend", ["to"]
+)
 
 
 def run(settings: ForwarderSettings) -> None:
@@ -83,4 +85,4 @@ def _pass(
 ) -> None:
     # What would end the connection there would do so again whenever it is sent.
     passed = can_be_sent(topic) and there.publish(topic, payload, qos, retain)
-    (PASSED if passed else DROPPED).labels(to).inc()
+    (FORWARDED if passed else NOT_FORWARDED).labels(to).inc()

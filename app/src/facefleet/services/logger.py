@@ -11,7 +11,7 @@ from facefleet.names import FaceName, Receipt
 from facefleet.runtime import run_until_signal
 from facefleet.settings import LoggerSettings
 
-HEARD = Counter("facefleet_messages_heard", "Messages by kind", ["kind"])
+HEARD = Counter("facefleet_messages_heard", "Messages logged", ["kind"])
 
 
 def run(settings: LoggerSettings) -> None:

@@ -51,11 +51,11 @@ FUTILE = 20  # messages in a row of which no face was stored, beside those of on
 _Origin = tuple[str, str, str, date]
 """What a receipt is for: device, camera, epoch, and the day."""
 
-STORED = Counter("facefleet_faces_stored", "Faces that are in the bucket since", ["since"])
-QUARANTINED = Counter("facefleet_messages_quarantined", "Messages put into quarantine")
-REFUSED = Counter("facefleet_faces_refused", "Faces that the bucket will never take")
-DROPPED = Counter("facefleet_messages_dropped", "Messages dropped because too many were held")
-REPEATED = Counter("facefleet_messages_repeated", "Messages that needed no PUT")
+STORED = Counter("facefleet_faces_stored", "Faces stored, or found in the bucket", ["since"])
+QUARANTINED = Counter("facefleet_messages_quarantined", "Messages stored in quarantine/")
+REFUSED = Counter("facefleet_faces_refused", "Faces that the bucket refuses for good")
+DROPPED = Counter("facefleet_messages_dropped", "Messages dropped because memory was full")
+REPEATED = Counter("facefleet_messages_repeated", "Repeated messages that needed no PUT")
 HELD = Gauge("facefleet_held_bytes", "Payloads held in memory")
 
 

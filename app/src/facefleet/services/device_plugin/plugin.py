@@ -19,8 +19,10 @@ LOOK = 1.0  # seconds between looks at the devices and at the kubelet
 PATIENCE = 30.0  # seconds for the kubelet to come back to who has registered
 ANSWER = 5.0  # seconds for its answer
 
-THERE = Gauge("facefleet_device_there", "Whether a device can be handed out", ["resource"])
-HANDED_OUT = Counter("facefleet_devices_handed_out", "Devices given to a pod", ["resource"])
+AVAILABLE = Gauge("facefleet_device_available", "1 where a device can be allocated", ["resource"])
+ALLOCATIONS = Counter(
+    "facefleet_device_allocations", "Times a device was given to a pod", ["resource"]
+)
 
 
 def run(settings: DevicePluginSettings) -> None:
@@ -72,7 +74,7 @@ class _Plugin:
         async with self._looked:
             self._problem = devices.problem(self._path, self._dev)
             self._looked.notify_all()
-        THERE.labels(self.name).set(self._problem is None)
+        AVAILABLE.labels(self.name).set(self._problem is None)
         return self._problem
 
     async def join(self) -> str | None:
@@ -183,7 +185,7 @@ class _Plugin:
         """
         if problem := await self.look():
             await context.abort(grpc.StatusCode.FAILED_PRECONDITION, problem)
-        HANDED_OUT.labels(self.name).inc()
+        ALLOCATIONS.labels(self.name).inc()
         log.info("handed out", resource=self.name, device=str(self._path))
         path = str(self._path)
         device = api.DeviceSpec(container_path=path, host_path=path, permissions="rw")
