@@ -88,3 +88,19 @@ def test_a_large_packet_of_another_kind_ends_the_connection() -> None:
 def test_only_a_puback_acknowledges() -> None:
     assert acknowledged(PUBACK_7) == 7
     assert acknowledged(PUBREC_7) is None
+
+
+@pytest.mark.parametrize("qos", [0, 1])
+def test_a_topic_that_claims_to_be_longer_than_its_packet_ends_with_it(qos: int) -> None:
+    liar = bytes((0x30 | qos << 1, 4)) + b"\x01\x00ab"
+    first, second = split(liar + publish("after", 10, 0, False, 0), [])
+    assert first[:2] == (b"ab", b"")
+    assert second == Message(b"after", bytes(10), False, b"")
+
+
+def test_the_longest_length_of_the_standard_is_read() -> None:
+    whole = publish("large", 2_098_000, 0, False, 0)
+    with mock.patch.object(codec, "LARGEST", 1 << 28):
+        assert split(whole, [3, 1000]) == [Message(b"large", bytes(2_098_000), False, b"")]
+    with pytest.raises(ConnectionError, match="not MQTT"):
+        split(b"\x30\xff\xff\xff\xff\x01", [])
