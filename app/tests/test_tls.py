@@ -1,6 +1,6 @@
 """Who may speak to the cloud's broker, shown by what a client gets back.
 
-With real Mosquitto, configured as the role `broker` does it.
+With real Mosquitto, configured as the role `facefleet` does it.
 """
 
 import asyncio
