@@ -112,6 +112,10 @@ def hosts():
     for host in inventory.get_hosts():
         variables = {**roles, **manager.get_vars(host=host), **given, "hostvars": hostvars}
         hostvars[host.name] = variables
+    for variables in hostvars.values():  # as roles/facefleet/tasks/plan.yml does
+        role = {"role_path": str(ROLES / "facefleet")}
+        plan = trust_as_template("{{ __facefleet_plan }}")
+        variables["facefleet_plan"] = Templar(loader, {**variables, **role}).template(plan)
     return loader, hostvars, settings.read_roles(loader)[0]
 
 
