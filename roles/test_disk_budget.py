@@ -37,7 +37,7 @@ def test_the_outboxes_of_all_cameras_count():
 def test_a_bound_beyond_any_disk_is_a_problem():
     said = disk_budget.problem("20TiB", 1, room=30 * GIB, others=4 * GIB, reserve=GIB // 2)
     assert "20TiB for 1 camera; with 4096MiB for what is yet to be installed and 512MiB" in said
-    assert "more than the 30GiB of this host's disk" in said
+    assert "more than the 30GiB on the disk of this host" in said
 
 
 def test_where_no_bound_would_fit_the_disk_is_too_full():

@@ -80,8 +80,8 @@ def problem(max_bytes, cameras, room, others, reserve):
     besides = f"{shown(others)} for what is yet to be installed and " if others else ""
     return (
         f"facefleet_outbox_max_bytes is {max_bytes}, that is {wanted}; with {besides}"
-        f"{shown(reserve)} that must stay free, it is more than the {shown(room)} of this host's "
-        f"disk: {advice}."
+        f"{shown(reserve)} that must stay free, it is more than the {shown(room)} on the "
+        f"disk of this host: {advice}."
     )
 
 
