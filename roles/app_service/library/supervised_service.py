@@ -2,15 +2,19 @@
 """Run one service under a supervisord and wait until it is ready."""
 
 import contextlib
-import os
 import pathlib
 import time
 import urllib.parse
 import xmlrpc.client
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.facefleet_host import holder, lineage, taken, unready
-from ansible.module_utils.facefleet_supervisord import connect, remove
+from ansible.module_utils.facefleet_host import unready
+from ansible.module_utils.facefleet_supervisord import (
+    PortTakenError,
+    connect,
+    holding_program,
+    remove,
+)
 
 DOCUMENTATION = r"""
 module: supervised_service
@@ -69,26 +73,6 @@ def info(supervisord, name):
         return supervisord.getProcessInfo(name)
     except (xmlrpc.client.Fault, OSError):
         return None
-
-
-def holding_program(supervisord, port, directory, port_variable):
-    """Name of the program that holds the port; None where it is free, "" where it cannot be told.
-
-    Raises NotUpError where a process of another supervisord, or of none, holds it.
-    """
-    pid = holder(port)
-    if pid is None:
-        return None
-    if supervisord is not None:
-        programs = {one["pid"]: one["name"] for one in supervisord.getAllProcessInfo()}
-        for process in lineage(pid):
-            if process in programs:
-                return programs[process]
-    with contextlib.suppress(OSError):
-        environment = pathlib.Path("/proc", str(pid), "environ").read_bytes()
-        if os.fsencode(f"SUPERVISED_BY_FACEFLEET={directory}") in environment.split(b"\0"):
-            return ""  # it is just ending
-    raise NotUpError(taken(port, pid, port_variable))
 
 
 def write(path, text):
@@ -197,10 +181,10 @@ def main():
         displaced = make_room(supervisord, name, holding)
         changed = apply(supervisord, name)
         await_ready(supervisord, params, directory, port)
-    except NotUpError as problem:
+    except (NotUpError, PortTakenError) as problem:
         if displaced:
             give_back(supervisord, name, displaced)
-        tail = "" if "is taken by" in str(problem) else log_tail(directory / f"{name}.log")
+        tail = "" if isinstance(problem, PortTakenError) else log_tail(directory / f"{name}.log")
         module.fail_json(msg=f"{problem}\n{tail}".strip())
     module.exit_json(changed=bool(stale) or changed)
 

@@ -1,9 +1,18 @@
 """A supervisord by its API."""
 
+import contextlib
+import os
+import pathlib
 import re
 import xmlrpc.client
 
+from ansible.module_utils.facefleet_host import holder, lineage, taken
+
 STILL_RUNNING = 91  # supervisord's code
+
+
+class PortTakenError(Exception):
+    """A process of another supervisord, or of none, holds the port; the text says which."""
 
 
 def connect(directory):
@@ -14,6 +23,26 @@ def connect(directory):
     address = re.search(r"^serverurl = (.+)$", text, re.MULTILINE).group(1)
     transport = SupervisorTransport(None, None, serverurl=address)
     return xmlrpc.client.ServerProxy("http://127.0.0.1", transport).supervisor
+
+
+def holding_program(supervisord, port, directory, port_variable):
+    """Name of the program that holds the port; None where it is free, "" where it cannot be told.
+
+    Raises PortTakenError.
+    """
+    pid = holder(port)
+    if pid is None:
+        return None
+    if supervisord is not None:
+        programs = {one["pid"]: one["name"] for one in supervisord.getAllProcessInfo()}
+        for process in lineage(pid):
+            if process in programs:
+                return programs[process]
+    with contextlib.suppress(OSError):
+        environment = pathlib.Path("/proc", str(pid), "environ").read_bytes()
+        if os.fsencode(f"SUPERVISED_BY_FACEFLEET={directory}") in environment.split(b"\0"):
+            return ""  # it is just ending
+    raise PortTakenError(taken(port, pid, port_variable))
 
 
 def remove(supervisord, name):

@@ -1,4 +1,4 @@
-"""supervised_service on a real supervisord: a port is no identity."""
+"""supervised_service and supervised_ports on a real supervisord: a port is no identity."""
 
 import json
 import os
@@ -70,10 +70,19 @@ class Supervisord:
             "port_variable": "facefleet_first_port",
             "timeout": timeout,
         }
+        return self._run("supervised_service", arguments)
+
+    def taken(self, *ports: int) -> list[str]:
+        """What is said of ports before anything is changed."""
+        named = [{"port": port, "variable": f"port_{port}"} for port in ports]
+        found = self._run("supervised_ports", {"directory": str(self.folder), "ports": named})
+        return found["taken"]
+
+    def _run(self, module: str, arguments: dict) -> dict:
         done = subprocess.run(
             [
                 *(BIN / "ansible", "localhost", "--connection=local"),
-                *("--module-name=supervised_service", f"--args={json.dumps(arguments)}"),
+                *(f"--module-name={module}", f"--args={json.dumps(arguments)}"),
             ],
             env={
                 **os.environ,
@@ -130,3 +139,16 @@ def test_a_service_that_is_not_ready_does_not_pass_by_its_neighbour(
     while who(port) != "front":
         assert time.monotonic() < deadline
         time.sleep(0.1)
+
+
+def test_only_a_port_that_another_process_holds_is_taken(supervisord: Supervisord) -> None:
+    own, free = free_port(), free_port()
+    assert supervisord.bring_up("front", own)["changed"]
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        (said,) = supervisord.taken(own, free, port)
+        assert said.startswith(f"Port {port} is taken by process {os.getpid()} (")
+        assert said.endswith(f"end it, or set port_{port} to another port.")
+    supervisord.process.terminate()
+    supervisord.process.wait(30)
+    assert supervisord.taken(own, free, port) == []  # its configuration is there still
