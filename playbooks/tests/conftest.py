@@ -53,6 +53,12 @@ class Ran:
         return re.sub(r"\s+", " ", self.output)
 
 
+def sentences(ran: Ran) -> list[str]:
+    """Those of a report of problems, as the run shows them."""
+    text = ran.output.rpartition("    msg: |-\n")[2].partition("\nPLAY RECAP")[0]
+    return [line.strip() for line in text.splitlines() if line.strip()]
+
+
 def play(playbook: Path | str, inventory: Path | str, *options: str, **environment: str) -> Ran:
     done = subprocess.run(
         [ANSIBLE, ROOT / playbook, "--inventory", inventory, *options],

@@ -29,7 +29,10 @@ class CallbackModule(CallbackBase):
 
     def v2_runner_on_failed(self, result, ignore_errors=False):
         if not ignore_errors:
-            self._reasons[result.host.get_name()] = sentences(result.result)
+            said = sentences(result.result)
+            if result.task.action == "report_problems":
+                said = said[0].splitlines()
+            self._reasons[result.host.get_name()] = said
 
     def v2_runner_on_unreachable(self, result):
         self.v2_runner_on_failed(result)
