@@ -3,8 +3,7 @@
 import json
 
 import pytest
-import yaml
-from conftest import play
+from conftest import play, sentences
 
 CAMERAS = [
     {"name": "door", "source": "/dev/video0", "fps": 0},
@@ -14,7 +13,7 @@ CAMERAS = [
     {"name": "a" * 43, "source": "sample:mona-lisa"},
 ]
 SENTENCES = [
-    "Every host: There is no facefleet_buckt: see how it is spelled",
+    "Every host: Unknown variable facefleet_buckt: did you mean facefleet_bucket?",
     "cloud-1: facefleet_nodeport is 99999: set it to a port from 30000 to 32767",
     "cloud-1: facefleet_nodeport cannot be a port",
     "cloud-1: facefleet_outbox_max_bytes is much: give a size such as 20GiB",
@@ -42,9 +41,58 @@ def test_the_settings_of_all_hosts(tmp_path):
     inventory.write_text(json.dumps({"all": {"vars": common, "children": hosts}}))
     ran = play("playbooks/preflight.yml", inventory)
     assert ran.code == 2
-    words = yaml.safe_load(ran.output.rpartition("    msg:\n")[2].partition("\nPLAY RECAP")[0])
+    words = sentences(ran)
     missing = [one for one in SENTENCES if not any(word.startswith(one) for word in words)]
     assert missing == []
-    # In the error and in its result: once each.
-    assert ran.flat.count("There is no facefleet_buckt") == 2
+    assert ran.flat.count("Unknown variable facefleet_buckt") == 1
     assert words[-1].startswith("Nothing was changed on any host.")
+
+
+def inventory(folder, **groups):
+    path = folder / "hosts.yml"
+    common = {"facefleet_pki_password": "quite secret", "facefleet_s3_endpoint": "http://[::1]:9"}
+    children = {name: {"hosts": hosts} for name, hosts in groups.items()}
+    path.write_text(json.dumps({"all": {"vars": common, "children": children}}))
+    return path
+
+
+@pytest.mark.timeout(300)
+def test_a_group_that_is_not_quite_edge_leaves_nobody_out(tmp_path):
+    devices = {name: {} for name in ("jetson-1", "jetson-2")}
+    made = inventory(tmp_path, cloud={"cloud-1": {}}, edges=devices)
+    for options in ((), ("--limit=jetson-1,jetson-2",)):
+        ran = play("playbooks/preflight.yml", made, *options)
+        assert ran.code == 2
+        assert sentences(ran)[0] == (
+            "jetson-1, jetson-2: in no group that facefleet knows: put them into cloud or edge "
+            "(hosts.yml)."
+        )
+
+
+@pytest.mark.timeout(300)
+def test_hosts_that_cannot_be_in_one_fleet_are_not_contacted(tmp_path):
+    same = {"ansible_host": "127.0.0.1", "ansible_port": 1}
+    cameras = {"facefleet_cameras": [{"name": "door", "url": "/dev/video0"}]}
+    made = inventory(tmp_path, cloud={"cloud-1": same}, edge={"jetson-1": {**same, **cameras}})
+    ran = play("site.yml", made)
+    assert ran.code == 2
+    address, camera, _ = sentences(ran)
+    assert address.startswith("Every host: cloud-1 and jetson-1 have the same address, 127.0.0.1:")
+    assert camera.startswith("jetson-1: camera door: unknown key url (known: name, source, fps,")
+    assert camera.endswith("; source is missing.")
+    assert "Before anything is changed" not in ran.output
+
+
+@pytest.mark.timeout(300)
+def test_hosts_that_are_off_are_said_once(tmp_path):
+    off = {f"jetson-{n}": {"ansible_host": f"127.0.0.{n}", "ansible_port": 1} for n in range(2, 6)}
+    made = inventory(tmp_path, cloud={"cloud-1": {"ansible_connection": "local"}}, edge=off)
+    ran = play("playbooks/preflight.yml", made, "--limit=edge")
+    said = sentences(ran)
+    assert len(said) == 5
+    for host, variables in off.items():
+        assert any(
+            one.startswith(f"{host}: {variables['ansible_host']} is on, and") for one in said
+        )
+        assert ran.output.count(f"{variables['ansible_host']} is on") == 1
+    assert len(ran.output.splitlines()) < 50

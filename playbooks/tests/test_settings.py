@@ -94,11 +94,11 @@ def test_text_that_is_of_no_type_has_a_sentence(plan):
         *("-e", "facefleet_nodeport=many", "-e", "facefleet_s3_tls_only=perhaps"),
         *("-e", "facefleet_cameras=[door]", "-e", '{"facefleet_bucket": ["a"]}'),
     )
-    assert "Every host: facefleet_nodeport is many: set it to a whole number." in words
-    assert "Every host: facefleet_s3_tls_only is perhaps: set it to true or false." in words
-    assert "facefleet_cameras is text: set it to a list. After -e, that takes JSON" in words
-    assert "facefleet_bucket is a list or a dictionary: set it to text." in words
-    assert words.count("facefleet_nodeport is many") == 2  # in Ansible's error, and in its result
+    assert "Every host: facefleet_nodeport must be a whole number, not 'many'." in words
+    assert "Every host: facefleet_s3_tls_only must be true or false, not 'perhaps'." in words
+    assert "facefleet_cameras must be a list, not text. After -e, that takes JSON" in words
+    assert "facefleet_bucket must be text, not a list." in words
+    assert words.count("facefleet_nodeport must be") == 1
 
 
 @pytest.mark.timeout(600)
@@ -160,7 +160,7 @@ def test_the_example_is_refused_by_the_names_of_what_to_fill_in(tmp_path):
         "The source of the camera yard is rtsp://192.0.2.50/stream1, as in inventories/example",
         "Nothing was changed on any host. Mend this and run it again.",
     ):
-        assert ran.flat.count(sentence) == 2  # in Ansible's error, and in its result
+        assert ran.flat.count(sentence) == 1, ran.output
     assert "--limit" not in ran.flat
 
 

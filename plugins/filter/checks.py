@@ -1,5 +1,7 @@
 """Small rules that checks of settings and files share."""
 
+import difflib
+
 
 def duplicates(values):
     """Those that are in the list more than once, in its order."""
@@ -9,6 +11,22 @@ def duplicates(values):
 def invalid_ports(ports):
     """The names, of name to port, of those that cannot be a port."""
     return [name for name, port in ports.items() if not 1 <= number(port) <= 65535]
+
+
+def unknown_settings(names, known):
+    """A sentence for each name that is not a known setting, with the nearest that is."""
+    bare = {name.partition("_")[2]: name for name in known}  # all have the same prefix
+    said = []
+    for name in names:
+        if name not in known:
+            near = difflib.get_close_matches(name.partition("_")[2], bare, n=1)
+            advice = (
+                f"did you mean {bare[near[0]]}?"
+                if near
+                else "remove it, or see roles/facefleet/defaults/main.yml."
+            )
+            said.append(f"Unknown variable {name}: {advice}")
+    return said
 
 
 def number(text):
@@ -43,4 +61,5 @@ class FilterModule:
             "conflicting_environment": conflicting_environment,
             "duplicates": duplicates,
             "invalid_ports": invalid_ports,
+            "unknown_settings": unknown_settings,
         }
