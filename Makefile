@@ -52,6 +52,7 @@ lint: install-test ## Style and layers
 	ruff format --check
 	yamllint --strict .
 	ansible-lint --offline
+	pytest --quiet tests/test_task_names.py
 	cd app && lint-imports
 
 unit: install-test install-audit ## The app's tests, those of the roles, and those of the playbooks on an AWS of this machine
