@@ -5,7 +5,6 @@ import os
 import re
 import signal
 import socket
-import time
 import urllib.request
 from datetime import UTC, datetime
 from pathlib import Path
@@ -197,10 +196,14 @@ def test_told_to_leave_it_waits_for_the_receipts_of_what_is_on_its_way(rig: Rig)
         process, _ = detector(rig, f"mqtt://127.0.0.1:{port}")
         await_true(lambda: len(names(listener)) >= 5, "faces come")
         process.signal(signal.SIGTERM)
-        time.sleep(0.5)  # ten frames: what is heard by then is all
-        faces = names(listener)
-        stored = [(name.seq, name.tag) for name in faces]
-        listener.say("receipts/edge-1/front", Receipt(faces[0].epoch, stored=stored).encode())
+
+        def confirmed_it_has_left() -> bool:
+            faces = names(listener)
+            stored = [(name.seq, name.tag) for name in faces]
+            listener.say("receipts/edge-1/front", Receipt(faces[0].epoch, stored=stored).encode())
+            return not process.running()
+
+        await_true(confirmed_it_has_left, "it leaves")
         assert process.wait(5) == 0
     assert Ledger(outbox).counts().pending == 0
 
