@@ -5,6 +5,7 @@ import os
 import re
 import signal
 import socket
+import time
 import urllib.request
 from datetime import UTC, datetime
 from pathlib import Path
@@ -196,6 +197,7 @@ def test_told_to_leave_it_waits_for_the_receipts_of_what_is_on_its_way(rig: Rig)
         process, _ = detector(rig, f"mqtt://127.0.0.1:{port}")
         await_true(lambda: len(names(listener)) >= 5, "faces come")
         process.signal(signal.SIGTERM)
+        time.sleep(0.5)  # one that did not wait would have left by now
 
         def confirmed_it_has_left() -> bool:
             faces = names(listener)
