@@ -15,5 +15,6 @@ class ActionModule(ActionBase):
         super().run(tmp, task_vars)
         sentences = self._task.args["sentences"]
         raise AnsibleAction(
-            sentences[-1], result={"failed": True, "msg": "\n".join(map(str, sentences))}
+            "Problems were found: see msg.",
+            result={"failed": True, "msg": "\n".join(map(str, sentences))},
         )
