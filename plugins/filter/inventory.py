@@ -4,6 +4,7 @@
 """
 
 import difflib
+from urllib.parse import urlsplit
 
 FLEET = ("cloud", "edge")
 SSH = ("ssh", "smart", "paramiko", "paramiko_ssh", "ansible.builtin.ssh")
@@ -87,7 +88,7 @@ def process_ports(services):
     """`{port, variable, service}` of the services, by name, that a host runs as processes."""
     return [
         {
-            "port": int(entry["ready"].split("://")[1].split("/")[0].rpartition(":")[2]),
+            "port": urlsplit(entry["ready"]).port,
             "variable": entry["port_variable"],
             "service": name,
         }

@@ -47,8 +47,10 @@ def mapping(value):
 def override_problems(kinds, given):
     """A sentence for each environment variable and resource that a service cannot be given."""
     problems = []
-    for part, check in (("environment", environment_problems), ("resources", resource_problems)):
-        variable = {"environment": "facefleet_service_environment"}.get(part, "facefleet_resources")
+    for part, variable, check in (
+        ("environment", "facefleet_service_environment", environment_problems),
+        ("resources", "facefleet_resources", resource_problems),
+    ):
         for kind, values in given[part].items():
             if kind in kinds:
                 known = given["settings"].get(kind, [])
@@ -58,9 +60,9 @@ def override_problems(kinds, given):
                 names = ", ".join(sorted(kinds))
                 problems.append(f"{variable}: there is no service {kind}. Services are {names}.")
         for kind, entries in kinds.items():
+            known = given["settings"].get(kind, [])
             for name, entry in entries.items():
                 values = entry.get("overrides", {}).get(part, {})
-                known = given["settings"].get(kind, [])
                 problems += check(f"{part} of {name}", values, [entry], known)
     return problems
 
