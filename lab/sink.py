@@ -1,13 +1,13 @@
 """An S3 server that keeps keys and forgets bytes: `python -m lab.sink PORT [--seconds S]`.
 
 As fast as Python goes, to measure clients against. PUT answers as S3 does, `If-None-Match: *`
-included: of several at once the first to end is stored, the others get 412. HEAD tells size and
-digest of an object. GET / gives `{"objects": n, "puts": n, "bytes": n}` as JSON.
+included: of several at once the first to end is stored, the others get 412. As in a bucket that is
+encrypted with KMS, an ETag is not the content's MD5, which would be most of the server's work.
+HEAD gives an object's size and ETag. GET / gives `{"objects": n, "puts": n, "bytes": n}` as JSON.
 """
 
 import argparse
 import asyncio
-import hashlib
 import json
 import re
 from typing import NamedTuple
@@ -16,9 +16,10 @@ _HEADER = re.compile(
     rb"\r\n(content-length|if-none-match|expect|x-amz-checksum-sha256): *([^\r]*)", re.IGNORECASE
 )
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
-_STORED = b'HTTP/1.1 200 OK\r\nETag: "%s"\r\n%sContent-Length: 0\r\n\r\n'
+_ENCRYPTED = b"x-amz-server-side-encryption: aws:kms\r\n"
+_STORED = b'HTTP/1.1 200 OK\r\nETag: "%s"\r\n' + _ENCRYPTED + b"%sContent-Length: 0\r\n\r\n"
 _CHECKSUM = b"x-amz-checksum-sha256"
-_THERE = b'HTTP/1.1 200 OK\r\nETag: "%s"\r\nContent-Length: %d\r\n\r\n'
+_THERE = b'HTTP/1.1 200 OK\r\nETag: "%s"\r\n' + _ENCRYPTED + b"Content-Length: %d\r\n\r\n"
 
 
 def _xml(status: bytes, code: str) -> bytes:
@@ -48,17 +49,17 @@ class Sink:
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds  # that every PUT takes
-        self.objects: dict[bytes, tuple[bytes, int]] = {}  # digest and size, by path
+        self.objects: dict[bytes, tuple[bytes, int]] = {}  # ETag and size, by path
         self.puts = 0
 
-    def put(self, put: "_Put", body: bytes) -> bytes:
+    def put(self, put: "_Put") -> bytes:
         self.puts += 1
         if put.only_new and put.path in self.objects:
             return _EXISTS
-        digest = hashlib.md5(body, usedforsecurity=False).hexdigest().encode()
-        self.objects[put.path] = digest, put.size
-        told = b"%s: %s\r\n" % (_CHECKSUM, put.checksum) if put.checksum else b""
-        return _STORED % (digest, told)
+        etag = b"%032x" % self.puts
+        self.objects[put.path] = etag, put.size
+        checksum = b"%s: %s\r\n" % (_CHECKSUM, put.checksum) if put.checksum else b""
+        return _STORED % (etag, checksum)
 
     def head(self, path: bytes) -> bytes:
         return _THERE % self.objects[path] if path in self.objects else _NO_KEY
@@ -77,7 +78,6 @@ class _Connection(asyncio.Protocol):
         self._buffer = b""
         self._missing = 0  # bytes to wait for before the buffer is looked at again
         self._put: _Put | None = None  # whose body is awaited
-        self._content = b""  # that body
         self._waiting = False  # for the end of a slow PUT
 
     def connection_made(self, transport: asyncio.Transport) -> None:
@@ -127,7 +127,6 @@ class _Connection(asyncio.Protocol):
         if len(self._buffer) < size:
             self._missing = size
             return False
-        self._content = self._buffer[:size]
         self._buffer = self._buffer[size:]
         self._missing = 0
         if self._sink.seconds:
@@ -138,7 +137,7 @@ class _Connection(asyncio.Protocol):
         return True
 
     def _answer(self) -> None:
-        answer = self._sink.put(self._put, self._content)
+        answer = self._sink.put(self._put)
         self._put = None
         self._transport.write(answer)
 
