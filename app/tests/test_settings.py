@@ -266,7 +266,7 @@ def test_the_page_has_each_setting_and_its_default(kind: type[Settings]) -> None
     assert list(shown) == [f"FACEFLEET_{name.upper()}" for name in kind.model_fields]
     for field, default in zip(kind.model_fields.values(), shown.values(), strict=True):
         if field.is_required() or field.default is None:
-            assert default == ("needed" if field.is_required() else "")
+            assert default == ("required" if field.is_required() else "")
         else:
             assert TypeAdapter(field.annotation).validate_python(default) == field.default
 
