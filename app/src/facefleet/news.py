@@ -16,9 +16,10 @@ def stored_topic(device: str, camera: str) -> str:
     return f"stored/{device}/{camera}"
 
 
-def encode(names: Iterable[FaceName]) -> bytes:
-    """The ends of the keys, without what the topic says: all are of one camera."""
-    ends = [str(name).removeprefix(camera_prefix(name.device, name.camera)) for name in names]
+def encode(device: str, camera: str, keys: Iterable[str]) -> bytes:
+    """The ends of the keys, which are all of one camera: the topic names it."""
+    prefix = camera_prefix(device, camera)
+    ends = [key.removeprefix(prefix) for key in keys]
     return json.dumps(ends, separators=(",", ":")).encode()
 
 

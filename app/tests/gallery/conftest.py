@@ -77,7 +77,7 @@ class Gallery(SimpleNamespace):
         name = FaceName(device, camera, captured, "0a1b2c3d", number, content_tag(jpeg))
         self.store(str(name), jpeg)
         if told:
-            self.say(news.stored_topic(device, camera), news.encode([name]))
+            self.say(news.stored_topic(device, camera), news.encode(device, camera, [str(name)]))
         return str(name)
 
     def lists(self) -> int:

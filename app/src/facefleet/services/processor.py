@@ -102,7 +102,7 @@ class _Processor:
         self._hears = False  # faces through this connection
         self._done: OrderedDict[str, tuple[FaceName, date]] = OrderedDict()  # by topic, latest last
         self._receipts: dict[_Origin, Receipt] = {}
-        self._news: dict[tuple[str, str], list[FaceName]] = {}  # by device and camera
+        self._news: dict[tuple[str, str], list[str]] = {}  # keys, by device and camera
         self._flushing = False
         self._draining = False
 
@@ -190,7 +190,8 @@ class _Processor:
             REPEATED.inc()
             self._done.move_to_end(topic)
             self._yield.stored()
-            self._confirm(*done)
+            name, day = done
+            self._confirm(name, str(name), day)
         elif not self._memory.take(_device(topic), _cost(topic, payload)):
             DROPPED.inc()
         else:
@@ -250,11 +251,11 @@ class _Processor:
             self._done[job.topic] = name, day
             if len(self._done) > REMEMBERED:
                 self._done.popitem(last=False)
-            self._confirm(name, day)
+            self._confirm(name, job.key, day)
 
-    def _confirm(self, name: FaceName, day: date) -> None:
+    def _confirm(self, name: FaceName, key: str, day: date) -> None:
         self._receipt(name, day).stored.append((name.seq, name.tag))
-        self._news.setdefault((name.device, name.camera), []).append(name)
+        self._news.setdefault((name.device, name.camera), []).append(key)
 
     def _receipt(self, name: FaceName, day: date) -> Receipt:
         """The receipt that is being filled for the face's outbox, of what was stored that day."""
@@ -272,8 +273,9 @@ class _Processor:
         device, camera, _, _ = origin
         receipt = self._receipts.pop(origin)
         self._connection.publish(receipts_topic(device, camera), receipt.encode(), self._qos)
-        if stored := self._news.pop((device, camera), None):
-            self._connection.publish(news.stored_topic(device, camera), news.encode(stored))
+        if keys := self._news.pop((device, camera), None):
+            message = news.encode(device, camera, keys)
+            self._connection.publish(news.stored_topic(device, camera), message)
 
 
 class Yield:
