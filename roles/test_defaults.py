@@ -25,10 +25,6 @@ UNUSED = {
     "facefleet_aws_environment": "tests have keys and an endpoint of their own, never AWS's",
     "facefleet_state_dir": "is that of the checkout's own fleet, which no test may touch",
     "facefleet_pki_password": "is empty, which k3s refuses; the demo alone goes without",
-    # Scenarios have no internet: what each is worked out to is tested in test_k3s.py.
-    "k3s_version": "is a release of k3s's, and scenarios have one of their own",
-    "k3s_download_url": "is GitHub's",
-    "app_image_base": "is on Docker Hub, and scenarios have one of their own",
     # Scenarios build once, on one of their hosts, which is a builder for itself too.
     "app_image_way": "is host: each would build for itself",
     "app_image_builder": "is empty, which the way builder refuses",

@@ -18,9 +18,9 @@ PROGRAMS = {
     "chromium-driver": ("chromedriver",),
     "docker.io": ("docker",),
     "make": ("make",),
-    "mmdebstrap": ("mmdebstrap",),
     "mosquitto": ("mosquitto",),
     "mosquitto-clients": ("mosquitto_sub",),
+    "openssh-client": ("ssh-keygen",),
     "python3": ("python3",),
 }
 

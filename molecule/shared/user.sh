@@ -12,5 +12,6 @@ Defaults use_pty, umask_override, umask=0077
 $1 ALL=(ALL) NOPASSWD: ALL
 EOF
 printf 'PasswordAuthentication no\nPermitRootLogin no\n' >/etc/ssh/sshd_config.d/facefleet.conf
+ssh-keygen -A >/dev/null # the image has no keys
 systemctl --quiet enable --now ssh.service
 cat /etc/ssh/ssh_host_ed25519_key.pub

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Lay out a release in a folder, for k3s_airgap_dir. Its images: one, of a host's busybox.
-# release.sh FOLDER HOST K3S
+# release.sh FOLDER CONTAINER K3S
 set -e
 mkdir -p "$1"
 cd "$1"
