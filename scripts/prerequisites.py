@@ -10,7 +10,7 @@ from pathlib import Path
 
 OLDEST = (3, 11)
 INSTALLED = 1500 * 1000 * 1000  # bytes: .venv and pip's temporary files
-RUNNING = 1000 * 1000 * 1000  # as vars/main/problems.yml of the role facefleet
+RUNNING = 1000 * 1000 * 1000  # as vars/main/checks.yml of the role facefleet
 
 root = Path(__file__).resolve().parent.parent
 

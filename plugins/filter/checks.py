@@ -3,6 +3,15 @@
 import difflib
 
 
+def failed_checks(rows):
+    """The messages of the rows that fail: `failed_when`, and `msg`, a sentence or a list of them.
+
+    The message of a row that does not fail is not worked out.
+    """
+    found = [row["msg"] for row in rows if row["failed_when"]]
+    return [text for msg in found for text in ([msg] if isinstance(msg, str) else msg)]
+
+
 def duplicates(values):
     """Those that are in the list more than once, in its order."""
     return [value for value in dict.fromkeys(values) if values.count(value) > 1]
@@ -60,6 +69,7 @@ class FilterModule:
             "checksum_mismatches": checksum_mismatches,
             "conflicting_environment": conflicting_environment,
             "duplicates": duplicates,
+            "failed_checks": failed_checks,
             "invalid_ports": invalid_ports,
             "unknown_settings": unknown_settings,
         }

@@ -64,7 +64,7 @@ def authority(tmp_path):
 
 
 def make_authority(folder, number):
-    """As make.yml does."""
+    """As create_authority.yml does."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = named(f"facefleet CA {number}")
     identifier = x509.SubjectKeyIdentifier.from_public_key(key.public_key())

@@ -4,6 +4,24 @@ import checks
 import pytest
 
 
+class Unasked(dict):
+    """A row whose message must not be worked out."""
+
+    def __getitem__(self, key):
+        assert key != "msg"
+        return super().__getitem__(key)
+
+
+def test_the_messages_of_failed_checks_are_one_list():
+    rows = [
+        {"failed_when": True, "msg": "No camera."},
+        Unasked(failed_when=False, msg="No disk."),
+        {"failed_when": True, "msg": ["No key.", "No port."]},
+    ]
+    assert checks.failed_checks(rows) == ["No camera.", "No key.", "No port."]
+    assert checks.failed_checks([]) == []
+
+
 def test_duplicates_are_named_once_in_their_order():
     assert checks.duplicates(["b", "a", "b", "c", "a", "b"]) == ["b", "a"]
     assert checks.duplicates(["a", "b"]) == []

@@ -158,7 +158,7 @@ def shown(value):
 
 
 class Authority:
-    """The authority in a folder, by the names that make.yml gives its files."""
+    """The authority in a folder, by the names that create_authority.yml gives its files."""
 
     def __init__(self, folder, password):
         self._authorities = folder / "authorities"
