@@ -15,6 +15,8 @@ from ansible.inventory.manager import InventoryManager
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar, trust_as_template
 from ansible.vars.manager import VariableManager
+from facefleet.settings import DetectorSettings
+from pydantic import ByteSize, TypeAdapter
 from role_variables import ROLES
 
 ROOT = ROLES.parent
@@ -80,6 +82,14 @@ def played(playbook, seen=()):
 
 def sets(text, name):
     return re.search(rf"\b{name}\b[\"']?\s*[:=](?!=)", text)
+
+
+def test_a_default_that_the_app_has_too_is_the_same():
+    fields = DetectorSettings.model_fields
+    role = default_names("facefleet")
+    bound = TypeAdapter(ByteSize).validate_python(role["facefleet_outbox_max_bytes"])
+    assert bound == fields["outbox_max_bytes"].default
+    assert role["facefleet_qos"] == fields["qos"].default
 
 
 def test_every_default_is_used_by_some_test():

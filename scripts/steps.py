@@ -5,7 +5,6 @@ playbook, a step for each play that has not come before. All that they say goes 
 named where a step fails. Needs nothing but Python.
 """
 
-import json
 import os
 import re
 import shutil
@@ -103,7 +102,7 @@ def playbook(path: str) -> None:
     if os.environ.get("V"):
         sys.exit(subprocess.run(["ansible-playbook", path], check=False).returncode)
     state = ROOT / ".facefleet"
-    steps, log, reasons = Steps(), state / "demo.log", state / "reasons.json"
+    steps, log, reasons = Steps(), state / "demo.log", state / "reasons.txt"
     try:
         state.mkdir(mode=0o700, exist_ok=True)
         reasons.unlink(missing_ok=True)
@@ -111,7 +110,7 @@ def playbook(path: str) -> None:
         sys.exit(f"Cannot write into .facefleet: {error.strerror}.")
     os.environ |= {
         "ANSIBLE_DISPLAY_OK_HOSTS": "true",  # the log has every task
-        "ANSIBLE_CALLBACK_PLUGINS": str(Path(__file__).parent / "callback"),
+        "ANSIBLE_CALLBACK_PLUGINS": str(Path(__file__).parents[1] / "plugins/callback"),
         "ANSIBLE_CALLBACKS_ENABLED": "reasons",
         "REASONS_FILE": str(reasons),
     }
@@ -129,24 +128,9 @@ def playbook(path: str) -> None:
         steps.end(good=False)
         if error.returncode == INTERRUPTED:
             interrupted()
-        fail(sentences(reasons) or tail(log), log)
+        why = reasons.read_text() if reasons.exists() else ""  # it may not have come so far
+        fail(why or tail(log), log)
     steps.end()
-
-
-def sentences(reasons: Path) -> str:
-    """Why hosts failed: each sentence once, with the hosts that it does not name itself."""
-    try:
-        found = json.loads(reasons.read_text())
-    except FileNotFoundError:  # it did not come so far
-        return ""
-    hosts: dict[str, list[str]] = {}
-    for host, said in found.items():
-        for sentence in said:
-            hosts.setdefault(sentence.strip(), []).append(host)
-    several = any(len(said) > 1 for said in found.values())  # a report names its hosts itself
-    return "\n".join(
-        text if several else f"{', '.join(sorted(of))}: {text}" for text, of in hosts.items()
-    )
 
 
 def tail(log: Path) -> str:

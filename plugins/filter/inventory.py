@@ -13,22 +13,17 @@ ROUTES = ("ansible_ssh_args", "ansible_ssh_common_args", "ansible_ssh_extra_args
 
 
 def misplaced_hosts(hostvars, groups, hosts):
-    """The report on those of `hosts` that are meant to be in cloud or edge, and are in neither.
+    """Host to sentences, for those of `hosts` that are meant to be in cloud or edge and are not.
 
     An inventory may have other hosts: builders, agents of k3s, and what is no part of the fleet.
     """
     fleet = fleet_hosts(groups)
     others = [host for host in hosts if host not in fleet]
     builders = {hostvars[host].get("app_image_builder") for host in fleet} if others else set()
-    found = [host for host in others if host not in builders and is_misplaced(hostvars[host])]
-    if not found:
-        return []
-    them = "it" if len(found) == 1 else "them"
-    return [
-        f"{', '.join(found)}: in no group that facefleet knows: put {them} into cloud or edge "
-        "(hosts.yml).",
-        "Nothing was changed on any host. Mend this and run it again.",
-    ]
+    said = "in no group that facefleet knows: name the host under cloud or edge (hosts.yml)."
+    return {
+        host: [said] for host in others if host not in builders and is_misplaced(hostvars[host])
+    }
 
 
 def is_misplaced(variables):

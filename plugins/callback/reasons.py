@@ -1,9 +1,8 @@
-"""Why the hosts of a run failed, as JSON for a program that shows it: {host: [sentence, ...]}.
+"""Why the hosts of a run failed, as lines for a person: each reason once, with its hosts.
 
 The last failure of a host counts: one that was rescued is no reason.
 """
 
-import json
 import os
 from pathlib import Path
 
@@ -26,21 +25,29 @@ class CallbackModule(CallbackBase):
     def __init__(self):
         super().__init__()
         self._reasons = {}
+        self._reports = {}
 
     def v2_runner_on_failed(self, result, ignore_errors=False):
-        if not ignore_errors:
-            said = sentences(result.result)
-            if result.task.action == "report_problems":
-                said = said[0].splitlines()
-            self._reasons[result.host.get_name()] = said
+        if ignore_errors:
+            return
+        host = result.host.get_name()
+        said = [text.strip() for text in sentences(result.result)]
+        # A report has the problems of all hosts, and names them itself.
+        is_report = result.task.action.rpartition(".")[2] == "report_problems"
+        self._reports[host] = said if is_report else []
+        self._reasons[host] = [] if is_report else said
 
     def v2_runner_on_unreachable(self, result):
         self.v2_runner_on_failed(result)
 
     def v2_playbook_on_stats(self, stats):
-        failed = {**stats.failures, **stats.dark}
-        found = {host: self._reasons[host] for host in failed if host in self._reasons}
-        Path(os.environ["REASONS_FILE"]).write_text(json.dumps(found))
+        hosts, lines = {}, {}
+        for host in {**stats.failures, **stats.dark}:
+            lines |= dict.fromkeys(self._reports.get(host, []))
+            for text in self._reasons.get(host, []):
+                hosts.setdefault(text, []).append(host)
+        found = [*lines, *(f"{', '.join(sorted(of))}: {text}" for text, of in hosts.items())]
+        Path(os.environ["REASONS_FILE"]).write_text("\n".join(found))
 
 
 def sentences(result):
