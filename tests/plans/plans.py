@@ -15,11 +15,10 @@ from ansible.vars.manager import VariableManager
 from role_variables import ROLES
 
 ROOT = ROLES.parent
-PARTS = ("facefleet", "app_service")
+PARTS = ("facefleet", "app_service", "aws_access", "aws_instance", "aws_network", "aws_storage")
 MACHINE = {
     "ansible_playbook_python": "/venv/bin/python3",
     "facefleet_state_dir": "/state",
-    "ansible_managed": "Ansible managed",
     "app_image_tag": "0123456789ab",
     "__facefleet_app_version": "a version",
     "__facefleet_embedded_s3": "/checkout/scripts/embedded_s3",
@@ -38,9 +37,14 @@ class HostVars(dict):
 
 def plans(folder: Path) -> dict[str, dict]:
     """Host to its plan."""
+    return {name: host.plan() for name, host in hosts(folder).items()}
+
+
+def hosts(*sources: Path, **extra: object) -> dict[str, "Host"]:
+    """The hosts of inventories, where `-e` gives `extra`."""
     os.environ.pop("SOURCE", None)  # of `make demo`
     loader = DataLoader()
-    inventory = InventoryManager(loader, sources=[str(folder)])
+    inventory = InventoryManager(loader, sources=[str(source) for source in sources])
     manager = VariableManager(loader, inventory)
     defaults, internals = {}, {}
     for role in PARTS:
@@ -49,9 +53,10 @@ def plans(folder: Path) -> dict[str, dict]:
             internals |= read(loader, path)
     hostvars = HostVars()
     for host in inventory.get_hosts():
-        hostvars[host.name] = {**defaults, **manager.get_vars(host=host), "hostvars": hostvars}
+        given = {**manager.get_vars(host=host), **extra, "hostvars": hostvars}
+        hostvars[host.name] = {**defaults, **given}
     return {
-        name: Host(loader, {**variables, **internals, **MACHINE}).plan()
+        name: Host(loader, {**variables, **internals, **MACHINE, **extra})
         for name, variables in hostvars.items()
     }
 
@@ -80,9 +85,10 @@ class Host:
         role = str(ROLES / "app_service")
         self.variables = {**variables, "role_path": role, "ansible_search_path": [role]}
         # As playbooks/settings.yml does.
-        settings = self.value("lookup('facefleet_settings')")
-        assert [one for one in settings.pop("problems") if "inventories/example" not in one] == []
-        self.variables |= {**settings, **MACHINE}
+        self.settings = self.value("lookup('facefleet_settings')")
+        problems = self.settings.pop("problems")
+        assert [one for one in problems if "inventories/example" not in one] == []
+        self.variables |= {**self.settings, **MACHINE}
         self.pods = pods
         self.part = "edge" if "edge" in self.variables["group_names"] else "cloud"
 
@@ -90,12 +96,16 @@ class Host:
         templar = Templar(self.loader, variables={**self.variables, **more})
         return templar.template(trust_as_template("{{ " + expression + " }}"))
 
-    def plan(self):
-        # As roles/facefleet/tasks/plan.yml does.
-        facefleet = str(ROLES / "facefleet")
-        made = self.value("__facefleet_plan", role_path=facefleet)
+    def work_out(self):
+        """The plan, as roles/facefleet/tasks/plan.yml records it."""
+        made = self.value("__facefleet_plan", role_path=str(ROLES / "facefleet"))
         assert made["problems"] == [], made["problems"]
         self.variables["facefleet_plan"] = made
+        return made
+
+    def plan(self):
+        """The plan, and what is rendered of it."""
+        made = self.work_out()
         services = made["services"]
         if self.part == "cloud" and not self.pods:
             services = {**made["s3"], **services}
