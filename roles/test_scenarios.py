@@ -69,8 +69,8 @@ def test_only_processes_run_on_this_machine():
 def test_a_role_that_changes_its_host_refuses_this_machine_in_a_scenario(role, monkeypatch):
     monkeypatch.setenv("MOLECULE_FILE", "molecule.yml")
     guard = RoleVariables(role).value(f"__{role}_checks[0]", ansible_connection="local")
-    assert guard["bad"] is True
-    assert "would change this machine itself" in guard["say"]
+    assert guard["failed_when"] is True
+    assert "would change this machine itself" in guard["msg"]
 
 
 @pytest.mark.parametrize("variable", ["k3s_version", "k3s_download_url", "app_image_base"])
@@ -128,3 +128,9 @@ def test_without_the_base_a_scenario_says_so_and_changes_nothing(molecule, tmp_p
     base.write_text("{prerun: false, dependency: {enabled: false}}\n")
     told = molecule("--base-config", str(base), "create", "-s", "docker")
     assert "Molecule did not read .config/molecule/config.yml" in told
+
+
+def test_a_scenario_on_hosts_refuses_this_machine(molecule):
+    local = ["--", "-e", "ansible_connection=local"]
+    told = molecule("test", "-s", "docker", "--destroy=never", *local)
+    assert "The scenario would change this machine itself" in told
