@@ -217,14 +217,14 @@ def test_a_proxy_is_not_for_this_machine(monkeypatch: pytest.MonkeyPatch, known:
         (403, "SignatureDoesNotMatch", "refuses the signature: correct AWS_SECRET_ACCESS_KEY"),
         (400, "ExpiredToken", "refuses expired credentials: renew them"),
         (400, "InvalidToken", "refuses the session token: correct or unset AWS_SESSION_TOKEN"),
-        (403, "RequestTimeTooSkewed", "refuses requests by a wrong clock: set this machine's"),
+        (403, "RequestTimeTooSkewed", "rejects requests signed with a wrong time: set the clock"),
         (403, "AllAccessDisabled", "is disabled by its provider"),
         (403, "QuotaExceeded", "is full: raise its quota or free space"),
         (507, "XMinioStorageFull", "is full: raise its quota or free space"),
         (507, None, "is full: raise its quota or free space"),
         (400, "KMS.DisabledException", "cannot use its KMS key: enable the key"),
-        (404, "NoSuchBucket", "does not exist: make it"),
-        (404, None, "does not answer as S3: check that AWS_ENDPOINT_URL"),
+        (404, "NoSuchBucket", "does not exist: create it"),
+        (404, None, "does not respond like S3: check that AWS_ENDPOINT_URL"),
         (405, "MethodNotAllowed", "does not allow this request: check that AWS_ENDPOINT_URL"),
         (409, "ConditionalRequestConflict", "has a conflicting request in progress"),
         (503, "SlowDown", "receives too many requests"),
@@ -234,9 +234,9 @@ def test_a_proxy_is_not_for_this_machine(monkeypatch: pytest.MonkeyPatch, known:
         (400, "AuthorizationHeaderMalformed", "is in another region"),
         (400, "IllegalLocationConstraintException", "is in another region"),
         (302, None, "redirects requests: check that AWS_ENDPOINT_URL"),
-        (500, "InternalError", "answers with 500 InternalError"),
-        (503, None, "answers with 503"),
-        (400, "Odd\x1b[2J", "answers with 400 Odd?[2J"),
+        (500, "InternalError", "responds with 500 InternalError"),
+        (503, None, "responds with 503"),
+        (400, "Odd\x1b[2J", "responds with 400 Odd?[2J"),
     ],
 )
 def test_the_advice_goes_by_the_code(status: int, code: str | None, sentence: str) -> None:
@@ -245,7 +245,7 @@ def test_the_advice_goes_by_the_code(status: int, code: str | None, sentence: st
 
 def test_a_clock_is_told_by_how_much() -> None:
     told = aws.advice(403, "RequestTimeTooSkewed", date="Thu, 01 Jan 2026 00:00:00 GMT")
-    assert "s ahead of S3's): set this machine's clock" in told
+    assert "s ahead of S3): set the clock" in told
 
 
 @pytest.mark.parametrize(
@@ -257,7 +257,7 @@ def test_a_clock_is_told_by_how_much() -> None:
             r"^is in eu-south-1: set AWS_REGION=eu-south-1 ",
         ),
         ({"HTTPStatusCode": 403}, "403", r"^denies access: allow s3:ListBucket "),
-        ({}, "NoSuchBucket", r"^does not exist: make it "),
+        ({}, "NoSuchBucket", r"^does not exist: create it "),
     ],
 )
 def test_botos_errors_have_the_same_sentences(meta: dict, code: str, sentence: str) -> None:

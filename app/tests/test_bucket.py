@@ -10,15 +10,15 @@ from facefleet.bucket import Bucket, BucketError
 @pytest.mark.parametrize(
     ("status", "code", "sentence"),
     [
-        (404, "NoSuchBucket", "does not exist: make it (site.yml does), or correct"),
+        (404, "NoSuchBucket", "does not exist: create it (site.yml does), or correct"),
         (403, "AccessDenied", "denies access: allow s3:ListBucket and s3:GetObject for these"),
         (403, "SignatureDoesNotMatch", "refuses the signature: correct AWS_SECRET_ACCESS_KEY"),
-        (403, "RequestTimeTooSkewed", "refuses requests by a wrong clock"),
+        (403, "RequestTimeTooSkewed", "rejects requests signed with a wrong time"),
         (400, "ExpiredToken", "refuses expired credentials: renew them"),
         (301, "PermanentRedirect", "is in another region: set AWS_REGION"),
         (503, "SlowDown", "receives too many requests"),
         (400, "KMS.DisabledException", "cannot use its KMS key"),
-        (500, "InternalError", "answers with 500 InternalError"),
+        (500, "InternalError", "responds with 500 InternalError"),
     ],
 )
 def test_an_error_of_s3_is_one_sentence(status: int, code: str, sentence: str) -> None:

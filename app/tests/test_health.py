@@ -20,7 +20,7 @@ def test_a_service_is_ready_when_nothing_is_unmet() -> None:
         assert json.loads(unmet(f"http://{address}")) == {
             "service": "processor",
             "ready": False,
-            "unmet": {"broker": "not there yet", "bucket": "not there yet"},
+            "unmet": {"broker": "not available yet", "bucket": "not available yet"},
         }
         health.set("broker", None)
         health.set("bucket", "there is none: make it")

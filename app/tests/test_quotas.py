@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 from facefleet.names import FaceName
-from facefleet.quotas import CAMERAS, LARGEST_STATUS, Cameras, Memory, Statuses
+from facefleet.quotas import CAMERAS, MAX_STATUS_BYTES, Cameras, Memory, Statuses
 
 
 def fill(memory: Memory, device: str, size: int = 1) -> int:
@@ -56,8 +56,8 @@ def test_the_first_cameras_of_a_device_stay() -> None:
 
 @pytest.mark.parametrize("topic", ["status/edge-1", "status/edge-1/front"])
 def test_a_small_status_is_kept(topic: str) -> None:
-    assert Statuses().excess(topic, LARGEST_STATUS) == []
-    assert Statuses().excess(topic, LARGEST_STATUS + 1) == [topic]
+    assert Statuses().excess(topic, MAX_STATUS_BYTES) == []
+    assert Statuses().excess(topic, MAX_STATUS_BYTES + 1) == [topic]
 
 
 @pytest.mark.parametrize(

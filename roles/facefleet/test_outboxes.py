@@ -37,14 +37,14 @@ def test_what_waits_and_what_was_refused_is_counted(outbox):
     path = outbox.path
     assert look(path.parent) == [f"3 faces of the camera front ({path})"]
     first, second, third = [(name.seq, name.tag) for name in outbox.names]
-    outbox.settle([first], dead=[(*second, "too big")])
+    outbox.record_outcomes([first], dead=[(*second, "too big")])
     assert look(path.parent) == [f"1 face and 1 dead letter of the camera front ({path})"]
-    outbox.settle([third])
+    outbox.record_outcomes([third])
     assert look(path.parent) == [f"1 dead letter of the camera front ({path})"]
 
 
 def test_what_was_stored_is_not_told(outbox):
-    outbox.settle([(name.seq, name.tag) for name in outbox.names])
+    outbox.record_outcomes([(name.seq, name.tag) for name in outbox.names])
     assert look(outbox.path.parent) == []
 
 

@@ -1,4 +1,4 @@
-"""Reading a bucket: its keys and objects, with every failure as one sentence."""
+"""Read the keys and objects of a bucket; every failure is reported in one sentence."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -12,19 +12,19 @@ from botocore.exceptions import BotoCoreError, ClientError
 from facefleet import aws
 from facefleet.errors import FacefleetError
 
-LARGEST = 16 << 20
-"""Bytes of an object that are read into memory: no face comes near it."""
+MAX_OBJECT_BYTES = 16 << 20
+"""Size up to which an object is read into memory: far above that of any face."""
 READ = "s3:ListBucket and s3:GetObject"
 _KINDS = (("Versions", False), ("Contents", False), ("DeleteMarkers", True))
 _NO_VERSIONS = {"InvalidArgument", "InvalidRequest", "MethodNotAllowed", "NotImplemented"}
 
 
 class BucketError(FacefleetError):
-    """S3 refuses a request, or cannot be reached."""
+    """S3 rejects a request, or cannot be reached."""
 
 
 class Entry(NamedTuple):
-    """A key, and when S3 got its object, by S3's clock."""
+    """A key, and when S3 stored its object, by S3's clock."""
 
     key: str
     stored: datetime
@@ -34,10 +34,10 @@ class Version(NamedTuple):
     """A version of an object, or a delete marker."""
 
     key: str
-    id: str  # empty where the S3 keeps no versions
+    id: str  # empty if S3 keeps no versions
     size: int  # bytes
     modified: datetime
-    marker: bool
+    marker: bool  # a delete marker
 
 
 class Object(NamedTuple):
@@ -47,17 +47,17 @@ class Object(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Entries in ascending order, and whether more follow."""
+    """Entries in ascending order of their keys, and whether more follow."""
 
     entries: list[Entry]
     truncated: bool
 
 
 class Bucket:
-    """A bucket by its name. Every method makes requests and may raise BucketError.
+    """A bucket. Every method sends requests and may raise BucketError.
 
-    `right`: what the credentials must be allowed to do, for the sentence where they are not.
-    `on_answer(problem)` is called after each request, in its thread: a sentence, or None.
+    `right`: the permissions that the credentials need, for the error message if they lack them.
+    `on_answer(problem)` is called after each request, in its thread, with a sentence or None.
     """
 
     _listing = "list_objects_v2"
@@ -71,13 +71,13 @@ class Bucket:
         on_answer: Callable[[str | None], None] = lambda _: None,
     ) -> None:
         self.name = name
-        self.asked = 0.0  # monotonic: when the last request was answered, or given up
+        self.asked = 0.0  # monotonic: when the last request succeeded or failed
         self._client = client
         self._right = right
         self._on_answer = on_answer
 
     def page(self, prefix: str, after: str = "", limit: int = 1000) -> Page:
-        """The first entries under `prefix` that sort after `after`: one request."""
+        """Return the first entries under `prefix` that sort after `after`, in one request."""
         with self.explain_errors():
             answer = self._client.list_objects_v2(
                 Bucket=self.name, Prefix=prefix, StartAfter=after, MaxKeys=limit
@@ -85,14 +85,14 @@ class Bucket:
         return Page(_entries(answer), answer["IsTruncated"])
 
     def entries(self, prefix: str) -> Iterator[Entry]:
-        """All under `prefix`, ascending; a page of a thousand in memory at a time."""
+        """Yield all entries under `prefix`, ascending, with one page of 1000 in memory."""
         for page in self._pages(Prefix=prefix):
             yield from _entries(page)
 
     def folders(self, prefix: str, most: int | None = None) -> list[str]:
-        """What lies directly under `prefix`, as prefixes that end in a slash, ascending.
+        """Return the prefixes directly under `prefix`, each with its final slash, ascending.
 
-        At most `most` of them: a request a thousand.
+        At most `most` of them, in one request per 1000.
         """
         found: list[str] = []
         for page in self._pages(Prefix=prefix, Delimiter="/"):
@@ -101,30 +101,30 @@ class Bucket:
                 break
         return found[:most]
 
-    def read(self, key: str, largest: int | None = LARGEST) -> Object | None:
-        """An object of at most `largest` bytes, or None where there is no such object."""
+    def read(self, key: str, largest: int | None = MAX_OBJECT_BYTES) -> Object | None:
+        """Return an object of at most `largest` bytes, or None if it does not exist."""
         with self.explain_errors():
             try:
                 found = self._client.get_object(Bucket=self.name, Key=key)
             except self._client.exceptions.NoSuchKey:
                 return None
             except ClientError as error:
-                # So S3 says of what is not there to whom may list no more than faces/.
+                # S3 also denies access to missing objects if only faces/ may be listed.
                 if error.response["Error"]["Code"] != "AccessDenied" or self._lists(key):
                     raise
                 return None
             with found["Body"] as body:
                 if largest is None or found["ContentLength"] <= largest:
                     return Object(body.read(), found["LastModified"])
-        raise BucketError(f"object {key} has {found['ContentLength']} bytes: it is no face")
+        raise BucketError(f"object {key} is too large for a face: {found['ContentLength']} bytes")
 
     def check(self) -> None:
-        """Raise BucketError where the faces cannot be listed."""
+        """Raise BucketError if the faces cannot be listed."""
         self.page("faces/", limit=1)
 
     @contextmanager
     def explain_errors(self) -> Iterator[None]:
-        """Raise what S3 answers to a request in here as a BucketError."""
+        """Translate errors of S3 requests in this context into BucketError."""
         try:
             yield
         except (BotoCoreError, ClientError) as error:
@@ -151,9 +151,9 @@ class Bucket:
 
 
 class VersionedBucket(Bucket):
-    """A bucket with the former versions of its objects, on an S3 that may keep none.
+    """A bucket with the former versions of its objects, if its S3 service keeps versions.
 
-    Its folders are also those in which there are only former versions.
+    `folders` includes those that hold only former versions.
     """
 
     def __init__(self, client: Any, name: str, *, right: str) -> None:
@@ -162,7 +162,7 @@ class VersionedBucket(Bucket):
             self._listing = "list_object_versions"
 
     def versions(self, prefix: str) -> Iterator[list[Version]]:
-        """All under `prefix`, by key; a page of at most a thousand at a time."""
+        """Yield all versions under `prefix` by key, in pages of at most 1000."""
         for page in self._pages(Prefix=prefix):
             yield [
                 Version(
@@ -177,7 +177,7 @@ class VersionedBucket(Bucket):
             ]
 
     def _may_have_versions(self) -> bool:
-        """Whether the bucket may; some that never had any do not even take the id "null"."""
+        """Return whether there may be versions. Without any, some S3s refuse the id "null"."""
         with self.explain_errors():
             try:
                 return "Status" in self._client.get_bucket_versioning(Bucket=self.name)

@@ -1,4 +1,4 @@
-"""The one command: `facefleet SERVICE` and `facefleet TOOL`."""
+"""The command line: `facefleet SERVICE` and `facefleet TOOL`."""
 
 import importlib
 import sys
@@ -20,8 +20,8 @@ app = typer.Typer(
 )
 
 
-def _print_version(wanted: bool) -> None:
-    if wanted:
+def _print_version(requested: bool) -> None:
+    if requested:
         print(f"facefleet {version('facefleet')}")
         raise typer.Exit
 
@@ -30,14 +30,14 @@ def _print_version(wanted: bool) -> None:
 def options(
     version: Annotated[
         bool,
-        typer.Option("--version", callback=_print_version, is_eager=True, help="Print it."),
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Print version."),
     ] = False,
 ) -> None:
-    """Faces from a fleet of cameras into a bucket."""
+    """Deliver the faces that a fleet of cameras sees to a bucket."""
 
 
 def _service(name: str, settings_name: str, summary: str) -> None:
-    """Add a command that runs the service's module with its settings until SIGTERM."""
+    """Add a command that runs a service's module with its settings until SIGTERM."""
 
     def command() -> None:
         settings = settings_module.load(getattr(settings_module, settings_name))
@@ -49,22 +49,22 @@ def _service(name: str, settings_name: str, summary: str) -> None:
     app.command(name, help=summary)(command)
 
 
-_service("detector", "DetectorSettings", "Find faces in a camera's frames and send them.")
-_service("logger", "LoggerSettings", "Write a line for every face, receipt and status.")
-_service("forwarder", "ForwarderSettings", "Carry faces to the cloud and receipts back.")
+_service("detector", "DetectorSettings", "Detect faces in a camera's frames and send them.")
+_service("logger", "LoggerSettings", "Log every face, receipt and status.")
+_service("forwarder", "ForwarderSettings", "Forward faces to the cloud and receipts back.")
 _service("processor", "ProcessorSettings", "Store faces in the bucket and confirm them.")
-_service("gallery", "GallerySettings", "Show the faces in the bucket on a page.")
-_service("device-plugin", "DevicePluginSettings", "Hand cameras to pods, for the kubelet.")
+_service("gallery", "GallerySettings", "Show the faces in the bucket on a web page.")
+_service("device-plugin", "DevicePluginSettings", "Give pods their cameras (a kubelet plugin).")
 
 
 @app.command()
 def status(
     expect: Annotated[
-        str, typer.Option(help="Cameras to wait for: device/camera, separated by commas.")
+        str, typer.Option(help="Cameras to wait for, as device/camera, separated by commas.")
     ] = "",
-    seconds: Annotated[float, typer.Option(help="How long to wait for them.")] = 30,
+    seconds: Annotated[float, typer.Option(help="Seconds to wait for these cameras.")] = 30,
 ) -> None:
-    """Print one row a camera, from the cloud's broker (FACEFLEET_BROKER)."""
+    """Print one row per camera, as reported to the cloud broker (FACEFLEET_BROKER)."""
     from facefleet.tools.status import print_table
 
     settings = settings_module.load(settings_module.StatusSettings)
@@ -73,9 +73,9 @@ def status(
 
 @app.command()
 def verify(
-    timeout: Annotated[float, typer.Option(help="Seconds until a hop counts as not passed.")] = 30,
+    timeout: Annotated[float, typer.Option(help="Seconds to wait for each hop.")] = 30,
 ) -> None:
-    """Send a probe face through a device, and wait until the bucket has it."""
+    """Send a probe face through a device and wait until it is in the bucket."""
     from facefleet.tools.verify import send_probe
 
     send_probe(settings_module.load(settings_module.VerifySettings), timeout)
@@ -83,13 +83,13 @@ def verify(
 
 @app.command()
 def audit(
-    outboxes: Annotated[list[Path], typer.Argument(help="Outbox files of detectors.")],
+    outboxes: Annotated[list[Path], typer.Argument(help="Outbox files of the detectors.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     other_epochs: Annotated[
-        bool, typer.Option("--other-epochs", help="Accept objects of outboxes not named here.")
+        bool, typer.Option("--other-epochs", help="Accept objects of outboxes that are not listed.")
     ] = False,
 ) -> None:
-    """Hold outboxes against the bucket (FACEFLEET_BUCKET); exit 0 only when all balance."""
+    """Compare outboxes with the bucket (FACEFLEET_BUCKET); exit 0 only if all of them balance."""
     from facefleet.tools.audit import print_audit
 
     settings = settings_module.load(settings_module.AuditSettings)
@@ -98,13 +98,15 @@ def audit(
 
 @app.command()
 def erase(
-    device: Annotated[str | None, typer.Option(help="This device's faces only.")] = None,
-    day: Annotated[str | None, typer.Option(help="This day's only, in UTC: 2026-02-28.")] = None,
+    device: Annotated[str | None, typer.Option(help="Only faces from this device.")] = None,
+    day: Annotated[
+        str | None, typer.Option(help="Only faces of this day (UTC), such as 2026-02-28.")
+    ] = None,
     yes: Annotated[
-        bool, typer.Option("--yes", help="Delete; without it, print what would be.")
+        bool, typer.Option("--yes", help="Delete. Without this option, only print the plan.")
     ] = False,
 ) -> None:
-    """Erase a device's or a day's faces from the bucket (FACEFLEET_BUCKET), in all versions."""
+    """Erase all versions of a device's or a day's faces from the bucket (FACEFLEET_BUCKET)."""
     from facefleet.tools.erase import erase as erase_scope
     from facefleet.tools.erasures import Scope
 
@@ -112,17 +114,17 @@ def erase(
     erase_scope(settings, Scope.read(device, day), really=yes)
 
 
-outbox = typer.Typer(no_args_is_help=True, help="Look into an outbox, and at its dead letters.")
+outbox = typer.Typer(no_args_is_help=True, help="Inspect an outbox and handle its dead letters.")
 app.add_typer(outbox, name="outbox")
 OutboxFile = Annotated[Path, typer.Argument(help="The outbox file of a detector.")]
 Seqs = Annotated[
-    list[int] | None, typer.Option("--seq", help="A dead letter's number, once or more.")
+    list[int] | None, typer.Option("--seq", help="Number of a dead letter; may be repeated.")
 ]
 
 
 @outbox.command("list")
 def outbox_list(path: OutboxFile) -> None:
-    """Print what it holds, what was evicted, and the dead letters."""
+    """Print an outbox's counts, evictions and dead letters."""
     from facefleet.tools.outbox import print_outbox
 
     print_outbox(path)
@@ -130,7 +132,7 @@ def outbox_list(path: OutboxFile) -> None:
 
 @outbox.command("retry")
 def outbox_retry(path: OutboxFile, seq: Seqs = None) -> None:
-    """Send dead letters again: all, or those that --seq names."""
+    """Resend dead letters: all of them, or those given by --seq."""
     from facefleet.tools.outbox import retry
 
     retry(path, seq or [])
@@ -140,18 +142,18 @@ def outbox_retry(path: OutboxFile, seq: Seqs = None) -> None:
 def outbox_drop(
     path: OutboxFile,
     seq: Seqs = None,
-    every: Annotated[bool, typer.Option("--all", help="All of them.")] = False,
+    every: Annotated[bool, typer.Option("--all", help="Delete every dead letter.")] = False,
 ) -> None:
-    """Delete dead letters for good."""
+    """Delete dead letters permanently."""
     from facefleet.tools.outbox import drop
 
     if bool(seq) == every:
-        raise FacefleetError("say which dead letters to delete: by --seq, or --all")
+        raise FacefleetError("no dead letters selected: pass either --seq or --all")
     drop(path, seq or [])
 
 
 def main() -> None:
-    """Entry point. Exit code 2 for bad settings, 1 for another error told as a sentence."""
+    """Run the command. Exit with 2 for bad settings, with 1 for any other reported error."""
     try:
         app()
     except SettingsError as error:

@@ -1,6 +1,7 @@
-"""MQTT 3.1.1 packets as bytes: writing PUBLISH, reading it, and cutting a stream into packets.
+"""Encode and decode MQTT 3.1.1 PUBLISH packets, and split a byte stream into packets.
 
-No socket, no clock. What this leaves out (CONNECT, SUBSCRIBE, QoS 2, ...) is paho's.
+Pure functions: no socket, no clock. All other packets (CONNECT, SUBSCRIBE, QoS 2, ...) are left to
+paho.
 """
 
 from collections.abc import Iterator
@@ -9,19 +10,19 @@ from typing import NamedTuple
 PUBLISH, PUBACK, PUBREC = 0x30, 0x40, 0x50
 _PUBACK_HEAD = bytes((PUBACK, 2))
 PINGREQ = b"\xc0\x00"
-LARGEST_PAYLOAD = 1 << 20  # bytes: no face is larger
-LARGEST = LARGEST_PAYLOAD + (1 << 16) + 16  # bytes of a packet: that, the longest topic, and a head
+MAX_PAYLOAD_BYTES = 1 << 20  # no face is larger
+MAX_PACKET_BYTES = MAX_PAYLOAD_BYTES + (1 << 16) + 16  # payload, longest topic, fixed header
 _KIND, _QOS, _QOS_1, _RETAIN = 0xF0, 0x06, 0x02, 0x01
 _MESSAGES = (PUBLISH, PUBLISH | _QOS_1)
-_LENGTH_DIGITS = 4  # bytes at most that say how long a packet is
+_LENGTH_DIGITS = 4  # maximum number of bytes that encode a packet's length
 
 
 class TooLarge(NamedTuple):
-    """A PUBLISH larger than LARGEST, of which nothing but its head was kept."""
+    """A PUBLISH larger than MAX_PACKET_BYTES. Its content was discarded."""
 
     size: int  # bytes
     acknowledgement: bytes
-    """What a broker has to be told, or it would keep a place for it, and send it again."""
+    """Must be sent to the broker, which otherwise keeps the message in flight and resends it."""
 
 
 class Message(NamedTuple):
@@ -31,11 +32,11 @@ class Message(NamedTuple):
     payload: bytes
     retain: bool
     acknowledgement: bytes
-    """For the broker; empty at QoS 0."""
+    """To be sent to the broker; empty at QoS 0."""
 
 
 def publish_head(topic: str, size: int, qos: int, retain: bool, packet_id: int) -> bytes:
-    """A PUBLISH up to its payload of `size` bytes; `packet_id` is not written at QoS 0."""
+    """Encode a PUBLISH up to its payload of `size` bytes. `packet_id` is ignored at QoS 0."""
     name = topic.encode()
     head = bytearray((PUBLISH | qos << 1 | retain,))
     length = 2 + len(name) + (2 if qos else 0) + size
@@ -50,22 +51,22 @@ def publish_head(topic: str, size: int, qos: int, retain: bool, packet_id: int) 
 
 
 def acknowledged(packet: bytes) -> int | None:
-    """The id of the packet that a PUBACK acknowledges; None where it is another packet."""
+    """Return the id of the packet that a PUBACK acknowledges; None for any other packet."""
     return int.from_bytes(packet[2:4], "big") if packet[0] & _KIND == PUBACK else None
 
 
 class Splitter:
-    """Cuts a stream of bytes into packets, however they are cut, in bounded memory."""
+    """Splits a stream of bytes into packets, whatever its chunk sizes, in bounded memory."""
 
     def __init__(self) -> None:
-        self._rest: list[bytes] = []  # of what came: a packet that is not whole yet
-        self._missing = 0  # bytes of it that are to come, as far as is known
-        self._skipped = 0  # bytes that are to come of a packet that is too large
+        self._rest: list[bytes] = []  # chunks of an incomplete packet
+        self._missing = 0  # bytes until it is complete, as far as is known
+        self._skipped = 0  # bytes still to be discarded of a packet that is too large
 
     def feed(self, data: bytes) -> Iterator[Message | TooLarge | bytes]:
-        """The packets that are whole with `data`; as bytes, where they are none of those two.
+        """Yield the packets that `data` completes; those other than PUBLISH as plain bytes.
 
-        Raises ConnectionError where it is not MQTT.
+        Raises ConnectionError if the stream is not MQTT.
         """
         if self._skipped:
             start = min(self._skipped, len(data))
@@ -75,7 +76,7 @@ class Splitter:
         if self._rest:
             self._rest.append(data)
             if self._missing > 0:
-                return  # joined once: a packet may come in very many pieces
+                return  # join only once, as a packet may arrive in many chunks
             data = b"".join(self._rest)
         start = 0
         while (found := _packet_at(data, start)) is not None:
@@ -91,7 +92,7 @@ class Splitter:
         self._missing = 0
         if found is None:
             return
-        if end - start <= LARGEST:
+        if end - start <= MAX_PACKET_BYTES:
             self._missing = end - len(data)
         elif too_large := _too_large(data[start:], body - start, end - start):
             self._rest, self._skipped = [], end - len(data)
@@ -99,7 +100,7 @@ class Splitter:
 
 
 def _packet_at(data: bytes, start: int) -> tuple[int, int] | None:
-    """Where the packet's body starts and ends, or None where not even that has come."""
+    """Return where the packet's body starts and ends, or None if its header is incomplete."""
     length = 0
     for n in range(_LENGTH_DIGITS):
         at = start + 1 + n
@@ -108,7 +109,7 @@ def _packet_at(data: bytes, start: int) -> tuple[int, int] | None:
         length |= (data[at] & 0x7F) << (7 * n)
         if data[at] < 0x80:
             return at + 1, at + 1 + length
-    raise ConnectionError("what came is not MQTT")
+    raise ConnectionError("the peer does not speak MQTT")
 
 
 def _message(data: bytes, start: int, body: int, end: int) -> Message:
@@ -123,9 +124,9 @@ def _message(data: bytes, start: int, body: int, end: int) -> Message:
 
 
 def _too_large(head: bytes, body: int, size: int) -> TooLarge | None:
-    """What is said of a packet that begins so, or None until enough of it has come."""
+    """Describe an oversized packet by its head, or return None until enough has arrived."""
     if head[0] & _KIND != PUBLISH:
-        raise ConnectionError(f"a packet of {size} bytes that is no message")
+        raise ConnectionError(f"received a control packet of {size} bytes")
     name_end = body + 2 + int.from_bytes(head[body : body + 2], "big")
     if len(head) < max(body + 2, name_end + 2):
         return None

@@ -1,13 +1,13 @@
-"""The errors a person sees: each message is one sentence that says what to do."""
+"""Errors for people: each message is one sentence that says what is wrong and what to do."""
 
 
 def printable(text: str) -> str:
-    """What anybody may have written, on one line, and unable to talk to the terminal."""
+    """Return untrusted text on one line, without control characters for the terminal."""
     return "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
 class FacefleetError(Exception):
-    """Base of every error that is reported as a sentence and not as a traceback."""
+    """Base of all errors that are reported as a sentence instead of a traceback."""
 
 
 class SettingsError(FacefleetError):

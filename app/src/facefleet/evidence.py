@@ -1,8 +1,9 @@
-"""Whether an answer of S3's proves that an object with a content is in the bucket.
+"""Decide whether a response of S3 proves that an object with a given content is in the bucket.
 
-A status proves nothing: a login page, a proxy or a wrong port answers 200 as well. An object counts
-as stored when PUT's answer names the content's digest, or else when the bucket, asked for the
-object, has one of its size, and of its digest where the encryption leaves that in the ETag.
+A status code proves nothing: a login page, a proxy or another service may also respond with 200. An
+object counts as stored if the response to the PUT contains the content's digest. Otherwise the
+bucket must report an object of the same size, and of the same digest unless encryption hides it
+from the ETag.
 """
 
 import hashlib
@@ -20,19 +21,20 @@ _MD5 = re.compile(r"[0-9a-f]{32}", re.IGNORECASE)
 
 
 def today() -> date:
+    """Return the current day in UTC."""
     return datetime.now(UTC).date()
 
 
 @dataclass(slots=True)
 class Answer:
-    """What came for one request: `head` as it was received, interim answers and all."""
+    """The response to one request; `head` is raw, including interim responses."""
 
     status: int
     head: bytes
     body: bytes
 
     def header(self, name: str) -> str | None:
-        """`name` in lower case."""
+        """Return a header of the final response. `name` is in lower case."""
         start = self.head.rfind(b"\r\n\r\nHTTP/") + 1
         found = self.head.lower().find(b"\n%s:" % name.encode(), start)
         if found < 0:
@@ -42,7 +44,7 @@ class Answer:
 
     @property
     def code(self) -> str | None:
-        """Of the error document."""
+        """The error code in the body."""
         found = _CODE.search(self.body.decode(errors="replace"))
         return found[1] if found else None
 
@@ -51,19 +53,19 @@ class Answer:
         return (self.header("etag") or "").strip('"') or None
 
     def day(self, name: str) -> date:
-        """The day (UTC) of a header's time, and today's where there is none."""
+        """Return the day (UTC) of a header's time, or today if there is none."""
         return _day(self.header(name)) or today()
 
     @property
     def region(self) -> str | None:
-        """Where S3 says that the bucket is."""
-        if told := self.header("x-amz-bucket-region"):
-            return told
+        """The bucket's region according to S3."""
+        if header := self.header("x-amz-bucket-region"):
+            return header
         found = re.search(rb"<Region>([\w-]+)</Region>", self.body)
         return found[1].decode() if found else None
 
 
-@lru_cache(maxsize=16)  # most answers come within a second of another
+@lru_cache(maxsize=16)  # most responses carry the same second as the one before
 def _day(text: str | None) -> date | None:
     try:
         return parsedate_to_datetime(text).astimezone(UTC).date() if text else None
@@ -73,25 +75,25 @@ def _day(text: str | None) -> date | None:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """An object as the bucket tells of it."""
+    """An object as the bucket describes it."""
 
     size: int
     etag: str
     opaque: bool
-    """The ETag may be other than the content's MD5: by encryption, or in parts."""
+    """The ETag may differ from the content's MD5, due to encryption or a multipart upload."""
     day: date = field(default_factory=today)
-    """When it was stored (UTC), by the bucket's clock."""
+    """When the object was stored (UTC), by the bucket's clock."""
 
     def holds(self, content: bytes, etag: str | None = None) -> bool:
-        """`etag`: of the answer to the PUT, which an object that it made has too."""
+        """Return whether this is `content`. `etag`: from the response to a PUT that created it."""
         fits = self.opaque or self.etag in (etag, md5(content))
         return self.size == len(content) and fits
 
 
 def proves(answer: Answer, content: bytes, checksum: str) -> bool:
-    """Whether the answer to a PUT proves by itself that this content was stored.
+    """Return whether the response to a PUT alone proves that `content` was stored.
 
-    `checksum`: the content's SHA-256, as it was sent with it.
+    `checksum`: the SHA-256 that was sent with the content.
     """
     if answer.status != 200 or answer.etag is None:
         return False
@@ -99,7 +101,7 @@ def proves(answer: Answer, content: bytes, checksum: str) -> bool:
 
 
 def by_head(answer: Answer) -> Found | None:
-    """What a HEAD found; None where it names no object of S3's."""
+    """Return what a HEAD found; None if the response does not describe an S3 object."""
     size, etag = answer.header("content-length"), answer.etag
     if answer.status != 200 or etag is None or not (size or "").isdecimal():
         return None
@@ -110,18 +112,18 @@ def by_head(answer: Answer) -> Found | None:
 
 
 def by_listing(answer: Answer, key: str) -> Found | None:
-    """What a listing of one key found; None where it has it not. Raises NoListingError.
+    """Return what a listing of one key found; None if the key is not listed.
 
-    A listing does not tell of the encryption.
+    The ETag counts as opaque, since a listing does not mention encryption. Raises NoListingError.
     """
     try:
         root = ElementTree.fromstring(answer.body)
     except ElementTree.ParseError as error:
-        raise NoListingError("no listing") from error
+        raise NoListingError("the response is not a bucket listing") from error
     if _tag(root) != "ListBucketResult":
-        raise NoListingError("no listing")
+        raise NoListingError("the response is not a bucket listing")
     for entry in root:
-        fields = {_tag(one): one.text or "" for one in entry}
+        fields = {_tag(element): element.text or "" for element in entry}
         if fields.get("Key") == key and fields.get("Size", "").isdecimal():
             etag = fields.get("ETag", "").strip('"')
             return Found(int(fields["Size"]), etag, True, _listed_day(fields.get("LastModified")))
@@ -136,7 +138,7 @@ def _listed_day(text: str | None) -> date:
 
 
 class NoListingError(FacefleetError):
-    """What was answered is no listing of a bucket."""
+    """A response is not a bucket listing."""
 
 
 def md5(content: bytes) -> str:

@@ -12,18 +12,18 @@ from facefleet.jpeg import APP1, segments, size
 
 _MAKE = "facefleet"
 _TIME = "%Y:%m:%d %H:%M:%S"
-_ASCII = b"ASCII\0\0\0"  # the character code that EXIF wants before a user comment
+_ASCII = b"ASCII\0\0\0"  # the character code that EXIF requires before a user comment
 _EXIF = b"Exif\0\0"
 _START_OF_IMAGE = b"\xff\xd8"
 
 
 class NotAJpegError(FacefleetError):
-    """Bytes that should be a JPEG are not."""
+    """The bytes are not a JPEG."""
 
 
 @dataclass(frozen=True, slots=True)
 class FaceInfo:
-    """The EXIF of a face; all None in a JPEG that is not from a facefleet detector."""
+    """The EXIF of a face; all fields are None unless a facefleet detector wrote the JPEG."""
 
     device: str | None = None
     camera: str | None = None
@@ -34,15 +34,15 @@ class FaceInfo:
 
 
 def write_exif(jpeg: bytes, info: FaceInfo) -> bytes:
-    """Return `jpeg` with `info` as its EXIF. All of `info` is set; the picture stays as it is."""
+    """Return `jpeg` with `info`, all of whose fields are set, as its EXIF. Nothing is recoded."""
     exif = _encode(info)
     segment = bytes((0xFF, APP1)) + (len(exif) + 2).to_bytes(2, "big") + exif
-    # Pillow would have to encode the picture again to write its EXIF.
+    # Pillow would re-encode the picture to write its EXIF.
     return _START_OF_IMAGE + segment + jpeg[len(_START_OF_IMAGE) :]
 
 
 def read_exif(jpeg: bytes) -> FaceInfo:
-    """Return what the EXIF of `jpeg` says. Raises NotAJpegError."""
+    """Return the EXIF of `jpeg`. Raises NotAJpegError."""
     if size(jpeg) is None:
         raise NotAJpegError("This is not a JPEG.")
     contents = (content for marker, content in segments(jpeg) if marker == APP1)
@@ -64,13 +64,13 @@ def read_exif(jpeg: bytes) -> FaceInfo:
             score=float(comment["score"]),
             detector=_text(exif[Base.Software]),
         )
-    except Exception:  # Anybody's EXIF may break the parser in any way, and then says nothing.
+    except Exception:  # untrusted EXIF may break the parser in any way: treat it as absent
         return FaceInfo()
 
 
 def _text(value: object) -> str:
     if not isinstance(value, str):
-        raise TypeError(f"{value!r} is not a text")
+        raise TypeError(f"{value!r} is not a string")
     return value
 
 

@@ -1,4 +1,4 @@
-"""Whether a service is alive and ready, and its metrics: the pages that a probe reads."""
+"""Health of a service (alive, ready) and its metrics, served over HTTP to probes."""
 
 import json
 import socket
@@ -18,21 +18,21 @@ from facefleet.settings import host_and_port
 
 
 class Health:
-    """What a service must have to be ready, each with a sentence while it lacks it.
+    """The conditions that a service needs to be ready, and whether its main loop is alive.
 
-    A service names itself and its conditions at the start; each is unmet until set. `beat` is
-    called by the main loop: a service whose loop stands still for `patience` seconds is not alive.
+    Each condition is unmet, with a sentence that explains the problem, until it is set. The main
+    loop calls `beat`: a service whose loop blocks for `patience` seconds is not alive.
     """
 
     def __init__(self, *conditions: str, service: str = "", patience: float = 60) -> None:
         self.service = service
-        self._unmet: dict[str, str] = dict.fromkeys(conditions, "not there yet")
+        self._unmet: dict[str, str] = dict.fromkeys(conditions, "not available yet")
         self._patience = patience
         self._beat = time.monotonic()
         self._lock = threading.Lock()
 
     def set(self, condition: str, problem: str | None) -> None:
-        """Say what is wrong with a condition, or None where it is met. Changes are logged."""
+        """Set a condition's problem, or None if the condition is met. Changes are logged."""
         with self._lock:
             before = self._unmet.get(condition)
             if problem is None:
@@ -46,6 +46,7 @@ class Health:
                 log.warning("not ready", condition=condition, problem=problem)
 
     def beat(self) -> None:
+        """Record that the main loop is running."""
         self._beat = time.monotonic()
 
     @property
@@ -54,13 +55,13 @@ class Health:
 
     @property
     def unmet(self) -> dict[str, str]:
-        """Condition to sentence; empty when ready."""
+        """The unmet conditions, each with a sentence; empty when ready."""
         with self._lock:
             return dict(self._unmet)
 
 
 def health_response(path: str, health: Health) -> tuple[int, str, bytes] | None:
-    """Status, content type and body of /healthz, /readyz or /metrics; None for other paths."""
+    """Return status, content type and body of /healthz, /readyz or /metrics; else None."""
     match path:
         case "/healthz":
             return (
@@ -76,20 +77,20 @@ def health_response(path: str, health: Health) -> tuple[int, str, bytes] | None:
 
 
 def family(host: str) -> socket.AddressFamily:
-    """IPv6's where the host is such an address."""
+    """Return AF_INET6 for an IPv6 address, else AF_INET."""
     return socket.AF_INET6 if ":" in host else socket.AF_INET
 
 
 @contextmanager
 def explain_listen_errors(address: str) -> Iterator[None]:
-    """Raise a FacefleetError with a sentence where listening on `address` (host:port) fails."""
+    """Raise FacefleetError with a sentence if listening on `address` (host:port) fails."""
     try:
         yield
     except (OSError, OverflowError, UnicodeError) as error:  # UnicodeError: no name for DNS
         reason = getattr(error, "strerror", None) or error
         raise FacefleetError(
-            f"cannot listen on {address} ({reason}): end what holds the port, "
-            "or choose another by FACEFLEET_HTTP"
+            f"cannot listen on {address} ({reason}): stop the process that uses the port, "
+            "or set FACEFLEET_HTTP to another address"
         ) from error
 
 
@@ -97,19 +98,19 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
 
     def handle_error(self, *request: Any) -> None:
-        """A client that gave up is no fault of ours."""
+        """Ignore clients that closed their connection."""
         if not isinstance(sys.exception(), ConnectionError):
             super().handle_error(*request)
 
 
 def serve_health(address: str, health: Health) -> ThreadingHTTPServer:
-    """Answer on `address` (host:port) from a daemon thread until `.shutdown()`.
+    """Serve `health` on `address` (host:port) from a daemon thread until `.shutdown()`.
 
-    Raises FacefleetError where the port is taken.
+    Raises FacefleetError if the port is in use.
     """
 
     class Handler(BaseHTTPRequestHandler):
-        timeout = 10  # seconds, for a client that says nothing
+        timeout = 10  # seconds, for a client that sends nothing
 
         def do_GET(self) -> None:
             found = health_response(self.path, health)
@@ -121,7 +122,7 @@ def serve_health(address: str, health: Health) -> ThreadingHTTPServer:
             self.wfile.write(body)
 
         def log_message(self, *_: object) -> None:
-            """Probes come every few seconds: not worth a line."""
+            """Log nothing: probes come every few seconds."""
 
     host, port = host_and_port(address)
     _Server.address_family = family(host)

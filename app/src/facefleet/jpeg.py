@@ -1,15 +1,15 @@
-"""A JPEG's head, read without decoding anything: whoever sends a picture may lie in it."""
+"""Parse the header of an untrusted JPEG without decoding the picture."""
 
 from collections.abc import Iterator
 
 APP1 = 0xE1
-_SCAN = 0xDA  # what follows it is the picture itself
-_FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}  # each says how large the picture is
+_SCAN = 0xDA  # followed by the compressed picture
+_FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}  # segments that contain the size
 _SEGMENTS = 64  # a camera's JPEG has about ten
 
 
 def segments(jpeg: bytes) -> Iterator[tuple[int, bytes]]:
-    """(marker, content) of each segment up to the picture; fewer where they are not whole."""
+    """Yield (marker, content) of each segment before the picture; stop at a truncated one."""
     at = 2
     for _ in range(_SEGMENTS):
         if jpeg[at : at + 1] != b"\xff":
@@ -24,7 +24,7 @@ def segments(jpeg: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 def size(jpeg: bytes) -> tuple[int, int] | None:
-    """(width, height) in pixels as `jpeg` says, or None where it is not a whole JPEG."""
+    """Return (width, height) in pixels as `jpeg` states, or None if it is not a complete JPEG."""
     if not (jpeg.startswith(b"\xff\xd8\xff") and jpeg.endswith(b"\xff\xd9")):
         return None
     found = None

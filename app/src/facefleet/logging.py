@@ -1,4 +1,4 @@
-"""The log of a service: one JSON object a line on stderr; on a terminal, lines for people."""
+"""The log of a service on stderr: one JSON object per line, or readable text on a terminal."""
 
 import logging
 import sys
@@ -9,7 +9,7 @@ log = structlog.get_logger()
 
 
 def configure_logging(service: str, level: str) -> None:
-    """Log from `level` ("info", ...) on; each line names the service."""
+    """Log messages of `level` ("info", ...) and above; each line names the service."""
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,

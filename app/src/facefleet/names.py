@@ -1,4 +1,4 @@
-"""A face's name as MQTT topic and as object key, and receipts on the wire.
+"""The protocol between the services: face names, as topics and as object keys, and receipts.
 
 Pure functions: no clock, no network.
 """
@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 
-_LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"  # a DNS label: also fits Kubernetes and S3
+_LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"  # a DNS label: also valid in Kubernetes and S3
 _LABEL_RE = re.compile(_LABEL)
 _TAG_RE = re.compile(r"[0-9a-f]{8}")
 _LAST_SEQ = 10**18 - 1
@@ -20,20 +20,20 @@ _FACE = (
 )
 _KEY_RE = re.compile(_FACE % (r"\.", r"\.jpg"), re.ASCII)
 _TOPIC_RE = re.compile(_FACE % ("-", ""), re.ASCII)
-_LARGEST_RECEIPT = 64 << 10  # bytes; a processor's has a hundred short rows at most
+_MAX_RECEIPT_BYTES = 64 << 10  # a processor's receipts have at most a hundred short rows
 
 FACES = "faces/#"
 ECHO = "faces/echo"
-"""Said by a processor to itself: a broker that delivers this delivers faces."""
+"""Published by a processor to itself: a broker that delivers this delivers faces, too."""
 STATUSES = "status/#"
 HELLO = "receipts/hello"
-"""Said by a forwarder or a processor that has (re)connected: send what is unconfirmed again."""
+"""Published by a forwarder or processor that has (re)connected: resend what is unconfirmed."""
 
 LINK_UP, LINK_DOWN = b"link up", b"link down"
-"""What a device's status, retained in the cloud, says of its way there."""
+"""The state of a device's link to the cloud, as retained by the cloud broker."""
 
 
-# What Mosquitto ends a connection for: wildcards and control characters, and what is no character.
+# Characters for which Mosquitto closes a connection: wildcards, control and non-characters.
 _UNSENDABLE_RE = re.compile(
     "[+#\0-\x1f\x7f-\x9f\ufdd0-\ufdef"
     + "".join(chr(plane << 16 | 0xFFFE) + chr(plane << 16 | 0xFFFF) for plane in range(17))
@@ -42,43 +42,43 @@ _UNSENDABLE_RE = re.compile(
 
 
 def can_be_sent(topic: str) -> bool:
-    """Whether every broker takes a message with this topic; some let through what others do not."""
+    """Return whether every broker accepts a message with this topic. Some are stricter."""
     return _UNSENDABLE_RE.search(topic) is None
 
 
 def is_label(text: str) -> bool:
-    """Whether `text` can name a device or a camera: a-z, 0-9 and inner hyphens, at most 63."""
+    """Return whether `text` can name a device or a camera: up to 63 of a-z, 0-9, inner hyphens."""
     return _LABEL_RE.fullmatch(text) is not None
 
 
 def content_tag(jpeg: bytes) -> str:
-    """The first 8 hex digits of the content's SHA-256."""
+    """Return the first 8 hex digits of the SHA-256 of `jpeg`."""
     return tag_of(hashlib.sha256(jpeg).digest())
 
 
 def tag_of(digest: bytes) -> str:
-    """The same of a SHA-256 that is there already."""
+    """Return the content tag for a SHA-256 that is known already."""
     return digest.hex()[:8]
 
 
 @dataclass(frozen=True, slots=True)
 class FaceName:
-    """Where, when and which: everything the name of a face says."""
+    """The name of a face: its camera, capture time, and place in the outbox."""
 
     device: str
     camera: str
     captured: datetime  # UTC
-    epoch: str  # names an outbox: 8 hex digits, random
-    seq: int  # counts in the outbox from 1, without gaps
+    epoch: str  # identifies an outbox: 8 random hex digits
+    seq: int  # position in the outbox: from 1, without gaps
     tag: str  # see content_tag
 
     def __str__(self) -> str:
-        """The object's key."""
+        """Return the object key."""
         return f"{self._spelled('.')}.jpg"
 
     @property
     def topic(self) -> str:
-        """The MQTT topic: the key without its dots, which RabbitMQ rewrites and NATS may refuse."""
+        """The MQTT topic: the key without dots, which RabbitMQ rewrites and NATS may reject."""
         return self._spelled("-")
 
     def _spelled(self, point: str) -> str:
@@ -89,14 +89,14 @@ class FaceName:
 
     @classmethod
     def parse(cls, key: str) -> "FaceName | None":
-        """The name that an object's key spells, or None where it is not a face's."""
+        """Return the name that an object key spells, or None if it is not a face's key."""
         return cls._of(_KEY_RE.fullmatch(key))
 
     @classmethod
     def of_topic(cls, topic: str) -> "FaceName | None":
-        """The name that a topic spells, or None where it is not a face's.
+        """Return the name that a topic spells, or None if it is not a face's topic.
 
-        A key is taken too: devices of version 0.1 publish under it.
+        Keys are accepted, too, since devices of version 0.1 publish under them.
         """
         return cls._of(_TOPIC_RE.fullmatch(topic) or _KEY_RE.fullmatch(topic))
 
@@ -106,27 +106,27 @@ class FaceName:
             return None
         device, camera, day, time, fraction, epoch, seq, tag = match.groups()
         try:
-            # From ISO 8601's basic form: a quarter of strptime's price.
+            # Parse ISO 8601's basic format, which takes a quarter of strptime's time.
             captured = datetime.fromisoformat(f"{day.replace('/', '')}T{time}.{fraction}+00:00")
-        except ValueError:  # the 31st of February
+        except ValueError:  # such as 31 February
             return None
         return cls(device, camera, captured, epoch, int(seq), tag)
 
 
 def moment(time: datetime, point: str = ".") -> str:
-    """A time (UTC) as a key has it, 2026/02/28/235959.000001: it sorts as times do."""
-    # From ISO 8601's text: a fifth of strftime's price.
+    """Format a time (UTC) as in a key, such as 2026/02/28/235959.000001. Sorts by time."""
+    # Rearrange ISO 8601's format, which takes a fifth of strftime's time.
     text = time.isoformat(timespec="microseconds")
     return f"{text[:10].replace('-', '/')}/{text[11:19].replace(':', '')}{point}{text[20:26]}"
 
 
 def day_folder(day: date) -> str:
-    """The part of a key that all faces of one camera and day (UTC) share after the camera's."""
+    """Return the day's part of a key (UTC), which follows the camera's."""
     return f"{day.year:04}/{day:%m/%d}/"
 
 
 def day_of_folder(folder: str) -> datetime | None:
-    """The start of the day that `day_folder` spells so, or None where it spells none."""
+    """Parse the result of `day_folder` as the start of that day, or return None."""
     try:
         return datetime.strptime(folder, "%Y/%m/%d/").replace(tzinfo=UTC)
     except ValueError:
@@ -134,7 +134,7 @@ def day_of_folder(folder: str) -> datetime | None:
 
 
 def camera_prefix(device: str, camera: str) -> str:
-    """The part of the key that all faces of one camera share."""
+    """Return the prefix of the keys of all faces of a camera."""
     return f"faces/{device}/{camera}/"
 
 
@@ -142,18 +142,18 @@ def receipts_topic(device: str, camera: str) -> str:
     return f"receipts/{device}/{camera}"
 
 
-def status_topic(device: str, *what: str) -> str:
-    return "/".join(("status", device, *what))
+def status_topic(device: str, *levels: str) -> str:
+    return "/".join(("status", device, *levels))
 
 
 @dataclass(slots=True)
 class Receipt:
-    """What became of some faces of one outbox, by (seq, tag)."""
+    """The outcomes of some faces of one outbox, by (seq, tag)."""
 
     epoch: str
     day: date | None = None
-    """When those that are stored were (UTC), by the bucket's clock; processors of version 0.1 do
-    not say it."""
+    """When `stored` faces were stored (UTC), by the bucket's clock. Absent from receipts of
+    version 0.1."""
     stored: list[tuple[int, str]] = field(default_factory=list)
     quarantined: list[tuple[int, str, str]] = field(default_factory=list)  # and the reason
     refused: list[tuple[int, str, str]] = field(default_factory=list)  # and the reason
@@ -172,8 +172,8 @@ class Receipt:
 
     @classmethod
     def decode(cls, payload: bytes) -> "Receipt | None":
-        """The receipt, or None where the payload is not one (anybody may publish anything)."""
-        if len(payload) > _LARGEST_RECEIPT:
+        """Return the receipt, or None if the untrusted payload is not one."""
+        if len(payload) > _MAX_RECEIPT_BYTES:
             return None
         try:
             body = json.loads(payload)
@@ -189,7 +189,7 @@ class Receipt:
 
 
 def _face(seq: object, tag: object) -> tuple[int, str]:
-    """Both as a face's name has them, which is also what the outbox's columns hold."""
+    """Validate a face's seq and tag. Raises ValueError if a name cannot contain them."""
     if type(seq) is not int or not 1 <= seq <= _LAST_SEQ:
         raise ValueError(f"{seq!r} is not a seq")
     if not isinstance(tag, str) or not _TAG_RE.fullmatch(tag):

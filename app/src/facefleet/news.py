@@ -1,4 +1,4 @@
-"""News of stored faces: what a processor says, and a gallery hears. A hint: nothing depends on it.
+"""Announcements of stored faces from processors to galleries. Only a hint: they may be lost.
 
 Pure functions: no clock, no network.
 """
@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from facefleet.names import FaceName, camera_prefix
 
 STORED = "stored/#"
-_LARGEST = 64 << 10  # bytes; a processor's has a hundred short names at most
+_MAX_BYTES = 64 << 10  # a processor announces at most a hundred short names at once
 
 
 def stored_topic(device: str, camera: str) -> str:
@@ -17,16 +17,16 @@ def stored_topic(device: str, camera: str) -> str:
 
 
 def encode(device: str, camera: str, keys: Iterable[str]) -> bytes:
-    """The ends of the keys, which are all of one camera: the topic names it."""
+    """Encode keys of one camera's faces, without the part that the topic has."""
     prefix = camera_prefix(device, camera)
     ends = [key.removeprefix(prefix) for key in keys]
     return json.dumps(ends, separators=(",", ":")).encode()
 
 
 def decode(topic: str, payload: bytes) -> list[FaceName]:
-    """The faces, or none where it is not news (anybody may publish anything)."""
+    """Return the announced faces; none if the untrusted payload is not an announcement."""
     kind, _, camera = topic.partition("/")
-    if kind != "stored" or len(payload) > _LARGEST:
+    if kind != "stored" or len(payload) > _MAX_BYTES:
         return []
     try:
         ends = json.loads(payload)

@@ -1,4 +1,4 @@
-"""What one device may take of what all share: a processor's memory, and the broker's.
+"""Limits on what one device may use of shared resources: memory of processor and broker.
 
 Pure: no clock, no network.
 """
@@ -7,14 +7,14 @@ from collections import OrderedDict, defaultdict
 
 from facefleet.names import FaceName, is_label
 
-CAMERAS = 64  # of one device
-LARGEST_STATUS = 4096  # bytes
+CAMERAS = 64  # per device
+MAX_STATUS_BYTES = 4096
 
 
 class Memory:
-    """Bytes held, of at most `limit`. Each device may hold as much as is left free.
+    """Bytes in use, out of `limit`. Each device may use as much as is still free.
 
-    So one device alone gets half, two get a third each, and a newcomer always finds room.
+    So one device alone gets half of it, two get a third each, and a new device always gets some.
     """
 
     def __init__(self, limit: int) -> None:
@@ -23,7 +23,7 @@ class Memory:
         self.held = 0
 
     def take(self, device: str, size: int) -> bool:
-        """Whether the device may hold so much more; it is counted then."""
+        """Reserve `size` bytes for the device. Return False if that exceeds its share."""
         if self._by_device[device] + size > self._limit - self.held:
             return False
         self._by_device[device] += size
@@ -38,7 +38,7 @@ class Memory:
 
 
 class Cameras:
-    """The first `CAMERAS` of each device under which faces came; no more are taken."""
+    """The first `CAMERAS` cameras of each device that sent faces. Others are rejected."""
 
     def __init__(self) -> None:
         self._of: defaultdict[str, set[str]] = defaultdict(set)
@@ -51,21 +51,21 @@ class Cameras:
 
 
 class Statuses:
-    """The topics that each device's statuses may be retained under: small, and the latest few."""
+    """The topics under which each device's statuses stay retained: few, and small payloads."""
 
     def __init__(self) -> None:
         self._of: defaultdict[str, OrderedDict[str, None]] = defaultdict(OrderedDict)
 
     def excess(self, topic: str, size: int) -> list[str]:
-        """The topics that are to be cleared now that a status of this size came."""
+        """Return the topics to clear after a status of this size has arrived."""
         _, *names = topic.split("/")
         well_formed = 1 <= len(names) <= 2 and all(map(is_label, names))
-        if size == 0:  # this is how a topic is cleared
+        if size == 0:  # an empty payload clears a topic
             return []
-        if size > LARGEST_STATUS or not well_formed:
+        if size > MAX_STATUS_BYTES or not well_formed:
             return [topic]
         known = self._of[names[0]]
         known[topic] = None
         known.move_to_end(topic)
-        # One more than there are cameras: the device's own, of its link.
+        # One more than there are cameras, for the status of the device's link.
         return [known.popitem(last=False)[0]] if len(known) > CAMERAS + 1 else []

@@ -1,4 +1,4 @@
-"""How a service runs as a process: until a signal, with a heartbeat, sparing the collector."""
+"""The runtime of a service: run until a signal, beat for the health check, tune the GC."""
 
 import asyncio
 import gc
@@ -11,33 +11,34 @@ from facefleet.health import Health
 
 
 def on_shutdown(stop: Callable[[], None]) -> None:
-    """Call `stop` once, from a thread, when SIGTERM or SIGINT has come.
+    """Call `stop` once, from a thread, after SIGTERM or SIGINT.
 
-    Not from the signal's handler: it may interrupt whoever holds the lock that `stop` needs.
+    The signal handler must not call it, as it may interrupt code that holds a lock `stop` needs.
     """
-    came: SimpleQueue[int] = SimpleQueue()  # which is safe in a handler
+    signals: SimpleQueue[int] = SimpleQueue()  # safe to use in a signal handler
 
     def wait() -> None:
-        came.get()
+        signals.get()
         stop()
 
     threading.Thread(target=wait, name="shutdown", daemon=True).start()
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda number, _frame: came.put(number))
+        signal.signal(number, lambda number, _frame: signals.put(number))
 
 
 def freeze_gc() -> None:
-    """Take what is there at the end of a start out of the garbage collector's rounds.
+    """Exclude all objects that exist after start-up from garbage collection.
 
-    It stays for ever, modules above all, and was a fifth of a busy service's CPU.
+    They (mostly modules) live as long as the process. Visiting them took a fifth of a busy
+    service's CPU.
     """
     gc.collect()
     gc.freeze()
-    gc.set_threshold(10_000)  # what is in flight is many objects, and no rubbish
+    gc.set_threshold(10_000)  # faces in flight are many live objects, not garbage
 
 
 async def run_until_signal(work: Coroutine, health: Health) -> None:
-    """Run `work`, with the loop's heartbeat, until it ends or SIGTERM or SIGINT comes."""
+    """Run `work` and the loop's heartbeat until `work` ends or SIGTERM or SIGINT arrives."""
     freeze_gc()
     loop = asyncio.get_running_loop()
     terminated = asyncio.Event()

@@ -1,4 +1,4 @@
-"""One connection to an MQTT broker, from its start to its end, on the running asyncio loop."""
+"""One MQTT session, from connecting to its end, on the running asyncio loop."""
 
 import asyncio
 import re
@@ -13,19 +13,19 @@ from paho.mqtt.client import MQTTMessage, topic_matches_sub
 from facefleet.logging import log
 from facefleet.wire import Wire
 
-KEEPALIVE = 10  # seconds; a link that swallows everything is noticed within twice that
-PATIENCE, MOST_PATIENCE = 5, 30  # seconds for an answer; doubled at each attempt without one
-GOODBYE = 1  # second for the last words, which TLS has too
+KEEPALIVE = 10  # seconds; a dead link is noticed within twice that time
+MIN_TIMEOUT, MAX_TIMEOUT = 5, 30  # seconds for a response; doubled after each timeout
+CLOSE_TIMEOUT = 1  # second for the DISCONNECT and for TLS to close
 
 
 @dataclass(frozen=True)
 class Broker:
-    """Where a broker is."""
+    """The address of a broker."""
 
     host: str
     port: int
     tls: Path | None
-    """The folder of the certificate that it is shown, and of the authority that it is held to."""
+    """The folder with the client's certificate and the CA that the broker is verified against."""
 
     @property
     def address(self) -> str:
@@ -35,28 +35,29 @@ class Broker:
 
 @dataclass(frozen=True)
 class Will:
-    """What the broker says, retained, when the connection ends without a goodbye."""
+    """The message that the broker retains if the connection ends without a DISCONNECT."""
 
     topic: str
     payload: bytes
 
 
-class Patience:
-    """How long an answer is waited for: learned from session to session, for links are slow."""
+class Timeout:
+    """The time to wait for a response, in seconds, adapted to slow links across sessions."""
 
     def __init__(self) -> None:
-        self.seconds: float = PATIENCE
+        self.seconds: float = MIN_TIMEOUT
 
-    def lengthen(self) -> None:
-        self.seconds = min(2 * self.seconds, MOST_PATIENCE)
+    def expired(self) -> None:
+        """Lengthen the timeout after a response did not arrive in time."""
+        self.seconds = min(2 * self.seconds, MAX_TIMEOUT)
 
     def connected(self, took: float) -> None:
-        """It took so many seconds to connect, and more is to come."""
-        self.seconds = max(self.seconds, min(4 * took, MOST_PATIENCE))
+        """Lengthen the timeout if connecting took long, as the handshake is still to come."""
+        self.seconds = max(self.seconds, min(4 * took, MAX_TIMEOUT))
 
     def is_up(self, took: float) -> None:
-        """The whole start went well, of which connecting took so many seconds."""
-        self.seconds = max(PATIENCE, min(4 * took, MOST_PATIENCE))
+        """Derive the timeout from the connection time, as the whole handshake has succeeded."""
+        self.seconds = max(MIN_TIMEOUT, min(4 * took, MAX_TIMEOUT))
 
 
 class End(NamedTuple):
@@ -65,13 +66,13 @@ class End(NamedTuple):
     sentence: str
     was_up: bool = False
     cut: bool = False
-    """Whether the broker ended it, after it had accepted it."""
+    """Whether the broker closed the connection after accepting it."""
 
 
 class Session:
-    """One attempt to be connected, with a fresh client: `run` it once.
+    """One attempt to stay connected, with a new client. Call `run` once.
 
-    The callbacks run on the loop: `on_message(topic, payload, retain)`; `on_up()` when every
+    The callbacks run on the loop: `on_message(topic, payload, retain)`; `on_up()` once every
     subscription has been granted.
     """
 
@@ -81,18 +82,18 @@ class Session:
         client_id: str,
         subscriptions: Sequence[tuple[str, int]],
         will: Will | None,
-        patience: Patience,
+        timeout: Timeout,
         on_message: Callable[[str, bytes, bool], None],
         on_up: Callable[[], None],
     ) -> None:
         self._broker = broker
         self._subscriptions = list(subscriptions)
         self._filters = [re.sub(r"^\$share/[^/]+/", "", topics) for topics, _ in subscriptions]
-        self._patience = patience
+        self._timeout = timeout
         self._on_message, self._on_up = on_message, on_up
         self._ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._took = 0.0  # seconds to connect
-        self._welcome = self._was_up = self._cut = False
+        self._accepted = self._was_up = self._cut = False
         self.is_up = False
         self.wire = Wire(client_id, self._receive, self._lost)
         client = self.wire.client
@@ -103,7 +104,7 @@ class Session:
         client.on_subscribe, client.on_message = self._subscribed, self._received
 
     async def run(self) -> End:
-        """Be connected until that ends; cancelled, say goodbye: the will is not sent."""
+        """Connect and wait until the session ends. If cancelled, disconnect without the will."""
         loop = asyncio.get_running_loop()
         began = loop.time()
         try:
@@ -111,8 +112,8 @@ class Session:
         except _ConnectError as error:
             return End(str(error))
         self._took = loop.time() - began
-        self._patience.connected(self._took)
-        # Mosquitto ends who says nothing for one and a half times as long.
+        self._timeout.connected(self._took)
+        # Mosquitto disconnects clients that are silent for one and a half times as long.
         keep_alive = min(max(KEEPALIVE, 4 * self._took), 6 * KEEPALIVE)
         client = self.wire.client
         client.connect(self._broker.host, self._broker.port, round(keep_alive))
@@ -125,46 +126,47 @@ class Session:
             client.on_disconnect = None
             client.disconnect()
             self.wire.close()
-            await self.wire.closed(max(GOODBYE, min(4 * self._took, PATIENCE)))
+            await self.wire.closed(max(CLOSE_TIMEOUT, min(4 * self._took, MIN_TIMEOUT)))
         return End(sentence, self._was_up, self._cut)
 
-    # -- the start -----------------------------------------------------------------------------
+    # -- connecting ----------------------------------------------------------------------------
 
     async def _open(self) -> None:
-        """Raises _ConnectError."""
+        """Connect the wire, with TLS if configured. Raises _ConnectError."""
         context = self._context()
         loop = asyncio.get_running_loop()
         host, port, address = self._broker.host, self._broker.port, self._broker.address
-        what = "an answer"
+        step = "a response"
         try:
-            async with asyncio.timeout(self._patience.seconds):
+            async with asyncio.timeout(self._timeout.seconds):
                 transport, _ = await loop.create_connection(
                     asyncio.Protocol if context else lambda: self.wire, host, port
                 )
             if context:
-                what = "TLS"
-                async with asyncio.timeout(self._patience.seconds):
+                step = "TLS"
+                async with asyncio.timeout(self._timeout.seconds):
                     transport = await loop.start_tls(
                         transport, self.wire, context, server_hostname=host
                     )
                 self.wire.connection_made(transport)
         except TimeoutError as error:
-            waited = self._patience.seconds
-            self._patience.lengthen()
+            waited = self._timeout.seconds
+            self._timeout.expired()
             raise _ConnectError(
-                f"cannot connect to {address} ({what} took more than {waited:g} s): is the link up?"
+                f"cannot connect to {address} ({step} took more than {waited:g} s): is the link up?"
             ) from error
         except ssl.SSLError as error:
             raise _ConnectError(
-                f"what answers at {address} is not the fleet's broker ({_reason(error)})"
+                f"the server at {address} is not the fleet's broker ({_reason(error)}): "
+                "check the address and the broker's certificate"
             ) from error
-        except (OSError, UnicodeError) as error:  # UnicodeError: no name for DNS
+        except (OSError, UnicodeError) as error:  # UnicodeError: not a valid host name
             raise _ConnectError(
-                f"cannot connect to {address} ({_reason(error)}): is a broker there?"
+                f"cannot connect to {address} ({_reason(error)}): is the broker running?"
             ) from error
 
     def _context(self) -> ssl.SSLContext | None:
-        """Raises _ConnectError where a file of the certificate is missing or bad."""
+        """Load the certificate's files. Raises _ConnectError if one is missing or invalid."""
         folder = self._broker.tls
         if folder is None:
             return None
@@ -173,21 +175,22 @@ class Session:
                 folder / name for name in ("ca.crt", "tls.crt", "tls.key")
             )
             for file in (authority, certificate, key):
-                file.open("rb").close()  # ssl does not say which one is missing
+                file.open("rb").close()  # ssl does not report which file is missing
             context = ssl.create_default_context(cafile=authority)
             context.minimum_version = ssl.TLSVersion.TLSv1_2
             context.load_cert_chain(certificate, key)
         except OSError as error:  # ssl.SSLError, too
             which = f"{Path(error.filename).name}: " if error.filename else ""
             raise _ConnectError(
-                f"cannot use the certificate in {folder} ({which}{_reason(error)})"
+                f"cannot use the certificate in {folder} ({which}{_reason(error)}): "
+                "issue it again (site.yml does)"
             ) from error
         return context
 
-    # -- what paho and the wire call -----------------------------------------------------------
+    # -- callbacks of paho and the wire --------------------------------------------------------
 
     def _connected(self, _client: Any, _data: Any, _flags: Any, reason: Any, _more: Any) -> None:
-        self._welcome = not reason.is_failure
+        self._accepted = not reason.is_failure
         if reason.is_failure:
             self._end(f"the broker at {self._broker.address} refuses the connection ({reason})")
         elif self._subscriptions:
@@ -202,16 +205,16 @@ class Session:
             self._up()
 
     def _received(self, _client: Any, _data: Any, message: MQTTMessage) -> None:
-        """A message at QoS 2."""
+        """Handle a message at QoS 2."""
         try:
             topic = message.topic
         except UnicodeDecodeError:
-            log.warning("a message whose topic is not UTF-8 was dropped")
+            log.warning("message dropped: its topic is not UTF-8")
             return
         self._receive(topic, message.payload, message.retain)
 
     def _receive(self, topic: str, payload: bytes, retain: bool) -> None:
-        # amqtt sends what is retained for one subscription to all.
+        # amqtt sends retained messages of one subscription to all of them.
         if not retain or any(topic_matches_sub(topics, topic) for topics in self._filters):
             self._on_message(topic, payload, retain)
 
@@ -219,22 +222,22 @@ class Session:
         self._end(self._over(reason))
 
     def _lost(self, error: Exception | None) -> None:
-        if self._ended.done():  # it was ended from here
+        if self._ended.done():  # this side closed the connection
             return
         if isinstance(error, ssl.SSLError):
             address = self._broker.address
             self._end(f"the broker at {address} refuses this certificate ({_reason(error)})")
         elif error is None or isinstance(error, OSError):
-            self._cut = self._welcome and isinstance(error, ConnectionResetError | None)
+            self._cut = self._accepted and isinstance(error, ConnectionResetError | None)
             self._end(self._over(_reason(error) if error else "by the broker"))
-        else:  # a defect in a callback: it must not be lost in the loop
+        else:  # a bug in a callback, which the loop would swallow
             self._ended.set_exception(error)
 
-    # -- what happens then ---------------------------------------------------------------------
+    # -- while connected -----------------------------------------------------------------------
 
     def _up(self) -> None:
         self._was_up = self.is_up = True
-        self._patience.is_up(self._took)
+        self._timeout.is_up(self._took)
         self._on_up()
 
     def _over(self, reason: object) -> str:
@@ -246,22 +249,22 @@ class Session:
             self._ended.set_result(sentence)
 
     async def _keep_alive(self, seconds: float) -> None:
-        """Give sign of life; end where none comes: no byte back, and none taken by the network."""
+        """Ping the broker. End the session if no bytes arrive and the network accepts none."""
         wire = self.wire
         received, unsent, quiet, silent = 0, 0, 0, 0
         while True:
             await asyncio.sleep(1)
-            moves = wire.received > received or wire.unsent < unsent
+            progress = wire.received > received or wire.unsent < unsent
             received, unsent = wire.received, wire.unsent
-            quiet = 0 if moves else quiet + 1  # turns, not time: this process may have been frozen
+            quiet = 0 if progress else quiet + 1  # turns, as the process may have been suspended
             silent += 1
-            limit = 2 * seconds if received else self._patience.seconds
+            limit = 2 * seconds if received else self._timeout.seconds
             if quiet > limit:
                 if not received:
-                    self._patience.lengthen()
+                    self._timeout.expired()
                 self._end(
                     f"the connection to {self._broker.address} ended "
-                    f"(no sign of life for {limit:.3g} s): is the link up?"
+                    f"(no response for {limit:.3g} s): is the link up?"
                 )
             if silent >= seconds / 2:
                 wire.ping()
@@ -269,7 +272,7 @@ class Session:
 
 
 class _ConnectError(Exception):
-    """A sentence that says why."""
+    """Connecting failed; the message is a sentence."""
 
 
 def _reason(error: Exception) -> str:

@@ -1,6 +1,6 @@
-"""One frozen settings object a service, read from FACEFLEET_* environment variables.
+"""One frozen settings object per service, read from FACEFLEET_* environment variables.
 
-AWS's own variables (AWS_ENDPOINT_URL, AWS_REGION, credentials) are left to AWS's clients.
+AWS's own variables (AWS_ENDPOINT_URL, AWS_REGION, credentials) are read by the AWS clients.
 """
 
 import json
@@ -37,16 +37,16 @@ def _label(text: str) -> str:
 
 def _broker(url: AnyUrl) -> AnyUrl:
     if url.username or url.password:
-        raise ValueError("leave out the user and the password: brokers are used without")
+        raise ValueError("remove the user and password: they are not supported")
     if not url.port or (url.path or "/") != "/" or url.query or url.fragment:
-        raise ValueError(f"give {url.scheme}://host:port and nothing more")
+        raise ValueError(f"give {url.scheme}://host:port and nothing else")
     return url
 
 
 def _tls(folder: Path | None, others: ValidationInfo) -> Path | None:
     brokers = [url for url in others.data.values() if isinstance(url, AnyUrl)]
     if folder is None and any(url.scheme == "mqtts" for url in brokers):
-        raise PydanticCustomError("missing", "mqtts needs it")
+        raise PydanticCustomError("missing", "mqtts requires it")
     return folder
 
 
@@ -58,14 +58,14 @@ def _address(text: str) -> str:
 
 
 def host_and_port(address: str) -> tuple[str, int]:
-    """The parts of an HttpAddress, as a socket takes them."""
+    """Split an HttpAddress into host and port, as sockets expect them."""
     host, _, port = address.rpartition(":")
     return host.strip("[]"), int(port)
 
 
 def _bucket(text: str) -> str:
     if not re.fullmatch(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", text):
-        raise ValueError("a bucket's name is 3 to 63 of a-z, 0-9, dots and hyphens")
+        raise ValueError("use 3 to 63 of a-z, 0-9, dots and hyphens")
     return text
 
 
@@ -104,7 +104,7 @@ CloudBroker = Annotated[
     AnyUrl, UrlConstraints(allowed_schemes=["mqtt", "mqtts"]), AfterValidator(_broker)
 ]
 Tls = Annotated[Path | None, Field(validate_default=True), AfterValidator(_tls)]
-"""The folder with ca.crt, tls.crt and tls.key, for mqtts. After the brokers in its settings."""
+"""The folder with ca.crt, tls.crt and tls.key, for mqtts. Declare it after the brokers."""
 HttpAddress = Annotated[str, AfterValidator(_address)]
 Bucket = Annotated[str, AfterValidator(_bucket)]
 Resources = Annotated[
@@ -115,7 +115,7 @@ Qos = Annotated[int, Field(ge=0, le=2)]
 
 
 class Settings(BaseSettings):
-    """The base of all settings."""
+    """Base of all settings."""
 
     model_config: ClassVar[SettingsConfigDict] = SettingsConfigDict(
         env_prefix=PREFIX, frozen=True, env_parse_none_str=""
@@ -123,10 +123,10 @@ class Settings(BaseSettings):
 
 
 class ServiceSettings(Settings):
-    """What every service has."""
+    """Settings of every service."""
 
     http: HttpAddress
-    """Where /healthz, /readyz and /metrics are served: host:port."""
+    """Address (host:port) of /healthz, /readyz and /metrics."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
 
@@ -136,18 +136,18 @@ class DetectorSettings(ServiceSettings):
     source: str = Field(min_length=1)
     """sample:astronaut, sample:hopper, /dev/video0, an rtsp/http address, a video, a folder."""
     fps: float = Field(5, gt=0, le=120)
-    """Frames a second that are looked at."""
+    """Frames per second that are searched for faces."""
     model: Path | None = None
-    """A YuNet ONNX file; without it, Haar."""
+    """A YuNet ONNX file. Without it, the detector uses Haar cascades."""
     min_face: int = Field(60, ge=16)
-    """Pixels: smaller faces are not looked for."""
+    """Smallest face to detect, in pixels."""
     broker: Broker
     qos: Qos = 0
     window: int = Field(256, ge=1, le=65_535)
-    """Faces on their way at a time."""
+    """Maximum number of faces in flight."""
     outbox: Path
     outbox_max_bytes: ByteSize = Field(ByteSize(1 << 30), ge=1 << 20)
-    """The outbox evicts its oldest faces beyond this; "2GiB" is a value too."""
+    """Size beyond which the outbox evicts its oldest faces: bytes, or with a unit ("2GiB")."""
 
 
 class LoggerSettings(ServiceSettings):
@@ -169,44 +169,44 @@ class ProcessorSettings(ServiceSettings):
     bucket: Bucket
     qos: Qos = 0
     share: Label | None = None
-    """Name of a shared subscription, where several processors divide the work."""
+    """Name of the shared subscription among which several processors divide the work."""
     puts: int = Field(128, ge=1, le=512)
-    """PUTs at a time."""
+    """Maximum number of concurrent PUTs."""
     max_face_bytes: ByteSize = Field(ByteSize(1 << 20), ge=1024, le=1 << 20)
 
 
 class GallerySettings(ServiceSettings):
-    """`http` is the page's own address."""
+    """Settings of the gallery; `http` is also the address of its page."""
 
     bucket: Bucket
     password: SecretStr | None = None
-    """Asked of who opens the page; without it, whoever reaches the page sees the faces."""
+    """Password for the page. If unset, anyone who can reach the page can see the faces."""
     hosts: Hosts = None
-    """Names that the page is opened by, beside localhost and the address that it is reached at."""
+    """Further host names of the page, beside localhost and the address of the connection."""
     broker: CloudBroker | None = None
-    """Where new faces are heard of; without it, a page shows them when it is loaded again."""
+    """Broker that announces new faces. If unset, a page shows them only when reloaded."""
     tls: Tls = None
 
 
 class DevicePluginSettings(ServiceSettings):
     resources: Resources
-    """Name to device of the host, as JSON: {"detector-door": "/dev/video0"}."""
+    """Devices of the host by resource name, as JSON: {"detector-door": "/dev/video0"}."""
     kubelet: Path = Path("/var/lib/kubelet/device-plugins")
     """The folder of the kubelet's sockets."""
     dev: Path = Path("/dev")
-    """Where the host's /dev is to be seen."""
+    """Where the host's /dev is mounted."""
 
 
 class StatusSettings(Settings):
     broker: CloudBroker
-    """The cloud's, where the status of every device is retained."""
+    """The cloud broker, which retains the status of every device."""
     tls: Tls = None
 
 
 class AuditSettings(Settings):
     bucket: Bucket
     retention_days: int = Field(30, ge=1)
-    """Those that the bucket keeps a face for: beyond, its absence is no loss."""
+    """Days the bucket keeps faces; older faces are not reported as missing."""
 
 
 class EraseSettings(Settings):
@@ -216,20 +216,20 @@ class EraseSettings(Settings):
 class VerifySettings(Settings):
     device: Label
     broker: Broker
-    """The device's."""
+    """The device's broker."""
     forwarder: HttpAddress
-    """Where the device's forwarder says how it is: host:port."""
+    """Address (host:port) of the health check of the device's forwarder."""
     bucket: Bucket | None = None
-    """Looked into at the end, where it is given: a device has no right to."""
+    """Bucket to look for the probe face in. Leave it unset on a device, which may not read it."""
 
 
 S = TypeVar("S", bound=Settings)
 
 
 def load(settings: type[S]) -> S:
-    """The settings from the environment.
+    """Read the settings from the environment.
 
-    Raises SettingsError that names every unknown, missing or bad FACEFLEET_* variable.
+    Raises SettingsError, which names every unknown, missing or invalid FACEFLEET_* variable.
     """
     known = {PREFIX + name.upper() for name in settings.model_fields}
     problems = [
@@ -250,13 +250,13 @@ def _sentence(problem: dict) -> str:
     name = PREFIX + str(problem["loc"][0]).upper()
     if problem["type"] == "missing":
         return f"{name} is not set: set it"
-    what = problem["msg"].removeprefix("Value error, ")
+    message = problem["msg"].removeprefix("Value error, ")
     if problem["input"] is None:
         return f"{name} is empty: give it a value, or remove it"
-    return f"{name}={_shown(printable(str(problem['input'])))}: {what}"
+    return f"{name}={_redacted(printable(str(problem['input'])))}: {message}"
 
 
-def _shown(value: str) -> str:
-    """A value for the log: one that may hold a password, as an address may, is not shown."""
+def _redacted(value: str) -> str:
+    """Return a value for the log, or *** if it may contain a password, as an address may."""
     address = re.fullmatch(r"[a-z]+://(\[[0-9a-f:]+\]|[\w.-]*)(:\d*)?/?", value, re.IGNORECASE)
     return value if address or not re.search(r"@|%40|//", value) else "***"

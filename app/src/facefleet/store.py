@@ -1,4 +1,7 @@
-"""The door to S3: create-only PUTs by libcurl, everything else by boto3 (facefleet.aws)."""
+"""Write objects to S3: create-only PUTs with libcurl. All other requests use facefleet.aws.
+
+libcurl is used because boto3, obstore and awscrt take more CPU per PUT; see docs/measurements.md.
+"""
 
 import hashlib
 import time
@@ -17,58 +20,59 @@ import pycurl
 from prometheus_client import Histogram
 
 from facefleet import aws, evidence
-from facefleet.aws import s3_client as s3_client  # the door for everything but PUTs
+from facefleet.aws import s3_client as s3_client  # re-exported for all requests but PUTs
 from facefleet.errors import FacefleetError
 from facefleet.evidence import Answer, Found
 from facefleet.logging import log
 
-TIMEOUT = 30  # seconds of one request
+TIMEOUT = 30  # seconds per request
 FIRST_PAUSE, LAST_PAUSE = 0.5, 5.0  # seconds between attempts while the bucket is unavailable
-LOOK = 0.005  # seconds that a new PUT waits at most while others are on their way
-MOST = 1 << 20  # bytes of an answer: a listing of one key, or an error
-PROBE = "quarantine/ready"  # written at the start, to learn what this S3 can do
+POLL_INTERVAL = 0.005  # seconds that a new PUT waits at most while others are in flight
+MAX_RESPONSE_BYTES = 1 << 20  # a response is a listing of one key, or an error
+PROBE = "quarantine/ready"  # written at the start, to learn what this S3 service supports
 PUT = Histogram("facefleet_put_seconds", "Time that the bucket takes to answer a PUT")
 _NEVER = {"EntityTooLarge", "InvalidURI", "KeyTooLongError", "MetadataTooLarge"}
 _READY = b"ready\n"
 _RIGHTS = "s3:GetObject or s3:ListBucket"
 
 _Step = Literal["PUT", "HEAD", "LIST"]
-"""What is asked for an object: to store it, and where that proves nothing, whether it is there."""
+"""The request to send next: store the object, or find out whether the bucket has it."""
 
 
 class UnavailableError(FacefleetError):
-    """The bucket cannot take anything now: hold what there is and try again later."""
+    """The bucket cannot store anything for now. Keep the object and try again later."""
 
 
 class RefusedError(FacefleetError):
-    """The bucket will never take this object; others it may."""
+    """The bucket will never accept this object, though it may accept others."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """An object that is in the bucket with this content."""
+    """An object that is in the bucket with the given content."""
 
-    new: bool  # and was not there before
-    day: date  # when it was stored (UTC), by the bucket's clock: its lifecycle counts from then
+    new: bool  # it did not exist before
+    day: date  # when it was stored (UTC), by the bucket's clock; its lifecycle starts then
 
 
 class Store:
-    """Writes objects into one bucket; never overwrites one, and takes no answer for a proof.
+    """Writes objects to one bucket, never overwrites any, and requires evidence of each.
 
-    One thread drives all connections: libcurl signs, sends and receives without Python's lock, and
-    is woken for several PUTs at a time. A thread for each costs twice the CPU.
+    One thread drives all connections: libcurl signs, sends and receives without holding the GIL,
+    and is woken for several PUTs at once. A thread for each PUT costs twice the CPU.
     Endpoint, region and credentials come from AWS's own variables or the instance profile.
 
-    First of all the probe is created, twice: an S3 that makes the second one too does not know
-    `If-None-Match`. There, each object is looked for before it is PUT.
+    At the start, the store creates a probe object twice. If the second attempt succeeds, too, this
+    S3 service ignores `If-None-Match`: then a HEAD precedes each PUT.
     """
 
     def __init__(
         self, bucket: str, parallel: int, on_unavailable: Callable[[UnavailableError], None]
     ) -> None:
-        """At most `parallel` PUTs at a time. Raises SettingsError for AWS's settings.
+        """Start the store. Raises SettingsError if the AWS settings are not usable.
 
-        `on_unavailable` is called for each attempt that failed, in the store's thread.
+        `parallel`: maximum number of concurrent PUTs. `on_unavailable` is called for each failed
+        attempt, in the store's thread.
         """
         self._bucket = bucket
         self._parallel = parallel
@@ -83,24 +87,24 @@ class Store:
         self._pausing: list[_Put] = [self._probe]
         self._sent: dict[pycurl.Curl, _Put] = {}
         self._idle: dict[_Step, list[pycurl.Curl]] = {"PUT": [], "HEAD": [], "LIST": []}
-        self._conditional = True  # this S3 knows If-None-Match
-        self._checksums = True  # this S3 takes a checksum, which it then gives back
+        self._conditional = True  # this S3 service supports If-None-Match
+        self._checksums = True  # this S3 service accepts checksums and returns them
         self._connections = pycurl.CurlMulti()
         self._connections.setopt(pycurl.M_MAXCONNECTS, parallel)
         self.probed: Future[Stored] = self._probe.done
-        """Ends when S3 has been seen to store: the result says nothing."""
+        """Completes once S3 has stored the probe. Its result has no meaning."""
         self.ended: Future[None] = Future()
-        """Of the thread; only an error of its own ends it."""
+        """Fails if an unexpected error ends the store's thread."""
         Thread(target=self._run, name="store", daemon=True).start()
 
     def create(
         self, key: str, data: bytes, attributes: dict[str, str], digest: bytes | None = None
     ) -> Future[Stored]:
-        """Store an object, unless it is there already with this content.
+        """Store an object, unless the bucket already has it with this content.
 
-        It is tried until the bucket is available, or else ends with RefusedError. `attributes`:
-        Content-Type, and any other name as user metadata (ASCII). `digest`: the data's SHA-256,
-        where it is known already.
+        Retries while the bucket is unavailable. The future fails with RefusedError if the bucket
+        rejects the object. `attributes`: Content-Type, and any other name as user metadata (ASCII).
+        `digest`: the SHA-256 of `data`, if known already.
         """
         put = _Put(key, data, attributes, digest or hashlib.sha256(data).digest())
         self._work.put(put)
@@ -119,26 +123,26 @@ class Store:
             self.ended.set_exception(error)
 
     def _await_due(self) -> list["_Put"]:
-        """What can be sent now; waits where that is nothing and nothing is answered."""
+        """Return the PUTs to send now. Wait if there are none and no response has arrived."""
         busy = len(self._sent) + len(self._pausing)
         room = 0 if self._probe else self._parallel - busy
-        first = []
+        new = []
         pause = min((put.due - time.monotonic() for put in self._pausing), default=TIMEOUT)
         pause = max(0.0, pause)
         if room and not self._sent:
             with suppress(Empty):
-                first.append(self._work.get(timeout=pause))
+                new.append(self._work.get(timeout=pause))
         elif not self._sent:
             time.sleep(pause)
         elif not room or self._work.empty():
-            self._connections.select(min(pause, LOOK if room else 1.0))
+            self._connections.select(min(pause, POLL_INTERVAL if room else 1.0))
         with suppress(Empty):
-            while len(first) < room:
-                first.append(self._work.get_nowait())
+            while len(new) < room:
+                new.append(self._work.get_nowait())
         now = time.monotonic()
         again = [put for put in self._pausing if put.due <= now]
         self._pausing = [put for put in self._pausing if put.due > now]
-        return again + first
+        return again + new
 
     def _send(self, puts: list["_Put"]) -> None:
         try:
@@ -167,7 +171,7 @@ class Store:
             self._sent[transfer] = put
 
     def _headers(self, put: "_Put") -> list[str]:
-        # Without its header libcurl would compute the digest again.
+        # Without this header libcurl would compute the digest again.
         headers = ["Expect:", f"x-amz-content-sha256: {put.digest.hex()}"]
         if self._conditional:
             headers.append("If-None-Match: *")
@@ -191,7 +195,7 @@ class Store:
         if step == "HEAD":
             transfer.setopt(pycurl.NOBODY, 1)
         else:
-            transfer.setopt(pycurl.MAXFILESIZE, MOST)
+            transfer.setopt(pycurl.MAXFILESIZE, MAX_RESPONSE_BYTES)
         transfer.setopt(pycurl.AWS_SIGV4, f"aws:amz:{self._region}:s3")
         transfer.setopt(pycurl.TIMEOUT, TIMEOUT)
         transfer.setopt(pycurl.NOSIGNAL, 1)
@@ -220,7 +224,7 @@ class Store:
         try:
             if failure is not None:
                 raise UnavailableError(f"S3 cannot be reached: {failure}")
-            outcome = self._judge(put, answer)
+            outcome = self._classify_response(put, answer)
         except RefusedError as error:
             put.done.set_exception(error)
         except UnavailableError as error:
@@ -228,7 +232,7 @@ class Store:
         else:
             if isinstance(outcome, str):
                 put.step = outcome
-                self._pausing.append(put)  # due at once
+                self._pausing.append(put)  # due immediately
             elif put is self._probe:
                 self._learn(put, outcome)
             else:
@@ -243,28 +247,28 @@ class Store:
         put.pause = min(2 * put.pause, LAST_PAUSE)
         self._pausing.append(put)
 
-    # -- what an answer means ------------------------------------------------------------------
+    # -- classifying responses -----------------------------------------------------------------
 
-    def _judge(self, put: "_Put", answer: Answer) -> "Stored | _Step":
-        """The outcome, or what to ask next. Raises RefusedError or UnavailableError."""
+    def _classify_response(self, put: "_Put", answer: Answer) -> "Stored | _Step":
+        """Return the outcome, or the next request. Raises RefusedError or UnavailableError."""
         match put.step:
             case "PUT":
-                return self._judge_put(put, answer)
+                return self._classify_put(put, answer)
             case "HEAD" if answer.status in (401, 403, 405, 501):
                 return "LIST"
             case "HEAD" if answer.status in (200, 404):
-                return self._judge_found(put, evidence.by_head(answer), answer)
+                return self._classify_found(put, evidence.by_head(answer), answer)
             case "LIST" if answer.status == 200:
                 try:
                     found = evidence.by_listing(answer, put.key)
                 except evidence.NoListingError:
                     raise UnavailableError(self._no_s3("a listing", answer)) from None
-                return self._judge_found(put, found, answer)
+                return self._classify_found(put, found, answer)
         if answer.status in (401, 403, 429) or answer.status >= 500:
             raise UnavailableError(self._sentence(answer, _RIGHTS))
         raise UnavailableError(self._no_s3(f"a {put.step}", answer))
 
-    def _judge_put(self, put: "_Put", answer: Answer) -> "Stored | _Step":
+    def _classify_put(self, put: "_Put", answer: Answer) -> "Stored | _Step":
         if evidence.proves(answer, put.data, put.checksum):
             return Stored(True, answer.day("date"))
         if 200 <= answer.status < 300:
@@ -273,20 +277,20 @@ class Store:
         if answer.status == 412 and self._conditional:
             put.answered = answer
             return Stored(False, answer.day("date")) if put is self._probe else "HEAD"
-        if put is self._probe and self._less(answer):
+        if put is self._probe and self._relax(answer):
             return "PUT"
         if put is not self._probe and (answer.status == 413 or answer.code in _NEVER):
-            raise RefusedError(answer.code or f"S3 answers with {answer.status}")
+            raise RefusedError(answer.code or f"S3 responds with {answer.status}")
         raise UnavailableError(self._sentence(answer, "s3:PutObject"))
 
-    def _judge_found(self, put: "_Put", found: Found | None, answer: Answer) -> "Stored | _Step":
-        """`answer`: of the HEAD or the listing, after a PUT or before it."""
+    def _classify_found(self, put: "_Put", found: Found | None, answer: Answer) -> "Stored | _Step":
+        """Classify `answer`, the response to a HEAD or a listing before or after a PUT."""
         before = put.answered
         if before is None:
             if found is None and answer.status == 200 and put.step == "HEAD":
                 raise UnavailableError(self._no_s3("a HEAD", answer))
             if found is None:
-                put.answered = answer  # looked for: now it can be PUT
+                put.answered = answer  # not in the bucket yet: PUT it
                 return "PUT"
         created = before is not None and before.status != 412
         if found is None:
@@ -297,8 +301,8 @@ class Store:
             raise UnavailableError(self._no_s3("a PUT", before))
         raise RefusedError("another object has this name")
 
-    def _less(self, answer: Answer) -> bool:
-        """Whether the probe can ask for less than what was refused."""
+    def _relax(self, answer: Answer) -> bool:
+        """Drop a feature that S3 may have rejected. Return whether the probe can be repeated."""
         if 400 <= answer.status < 500 and self._checksums:
             self._checksums = False
             return True
@@ -308,7 +312,7 @@ class Store:
         return False
 
     def _learn(self, probe: "_Put", outcome: Stored) -> None:
-        """From the probe; it is created a second time where it was not there."""
+        """Learn from the probe's outcome. Repeat the probe if it has just been created."""
         if outcome.new and self._conditional and not probe.repeated:
             probe.repeated = True
             probe.step, probe.answered, probe.due = "PUT", None, 0.0
@@ -317,27 +321,27 @@ class Store:
         if outcome.new:
             self._conditional = False
             log.warning(
-                "this S3 ignores If-None-Match: every object costs a HEAD before its PUT, and two "
-                "processors may overwrite each other's",
+                "this S3 service ignores If-None-Match: every PUT costs an additional HEAD, and "
+                "two processors may overwrite each other's objects",
                 bucket=self._bucket,
             )
         self._probe = None
         probe.done.set_result(outcome)
 
     def _sentence(self, answer: Answer, right: str) -> str:
-        told = aws.advice(
+        problem = aws.advice(
             answer.status,
             answer.code,
             right=right,
             region=answer.region,
             date=answer.header("date"),
         )
-        return f"bucket {self._bucket} {told}"
+        return f"bucket {self._bucket} {problem}"
 
     def _no_s3(self, request: str, answer: Answer) -> str:
         return (
-            f"{self._address} answers {request} with {answer.status}, and the object is not there: "
-            f"{aws.ITSELF}"
+            f"{self._address} responds to {request} with {answer.status}, but the bucket does not "
+            f"have the object: {aws.CHECK_ENDPOINT}"
         )
 
 
@@ -349,14 +353,14 @@ class _Put:
     digest: bytes  # SHA-256
     done: Future[Stored] = field(default_factory=Future)
     step: _Step = "PUT"
-    answered: Answer | None = None  # of the step before
+    answered: Answer | None = None  # response to the previous step
     head: bytearray = field(default_factory=bytearray)
     body: bytearray = field(default_factory=bytearray)
-    pause: float = FIRST_PAUSE  # seconds, the next one
+    pause: float = FIRST_PAUSE  # seconds until the next attempt
     due: float = 0.0  # monotonic
-    repeated: bool = False  # the probe
+    repeated: bool = False  # this is the second probe
 
     @property
     def checksum(self) -> str:
-        """The digest as S3 spells it."""
+        """Encode the digest as S3 expects it."""
         return b64encode(self.digest).decode()

@@ -1,10 +1,9 @@
-"""What paho takes for its socket: asyncio's connection, read and written in large pieces.
+"""An asyncio connection that stands in for paho's socket, read and written in large chunks.
 
-paho reads a packet by single bytes and goes through a dozen calls and locks for each message.
-So it gets its packets whole, from memory; and PUBLISH at QoS 0 and 1, nearly all that there is,
-goes past it, by codec.py: docs/measurements.md says what that saves. Nobody waits for a PUBACK: a
-session ends with its connection, nothing is sent twice within one, and what was lost is the
-outbox's to notice.
+paho reads packets byte by byte and takes a dozen calls and locks for each message. So it gets whole
+packets from memory, while PUBLISH at QoS 0 and 1, nearly all of the traffic, bypasses it through
+codec.py; docs/measurements.md has the savings. Nothing waits for a PUBACK: a session ends with its
+connection, no message is repeated within it, and the outbox notices losses.
 """
 
 import asyncio
@@ -16,13 +15,15 @@ import paho.mqtt.client as paho
 from facefleet.codec import PINGREQ, Message, Splitter, TooLarge, acknowledged, publish_head
 from facefleet.logging import log
 
-_FIRST_ID, _LAST_ID = 0x8000, 0xFFFF  # of our packets; paho numbers its own from 1
+_FIRST_ID, _LAST_ID = 0x8000, 0xFFFF  # packet ids of this module; paho's own start from 1
 
 
 class Wire(asyncio.Protocol):
-    """One connection's bytes. `on_message(topic, payload, retain)` gets what comes, but for QoS 2;
-    `on_end(error)` what ended the connection: an OSError, None where the broker closed it, and
-    anything else is a defect of `on_message`.
+    """The bytes of one connection.
+
+    `on_message(topic, payload, retain)` receives messages at QoS 0 and 1. `on_end(error)` receives
+    what ended the connection: None if the broker closed it, or an OSError. Any other exception is a
+    bug in `on_message`.
     """
 
     def __init__(
@@ -34,8 +35,8 @@ class Wire(asyncio.Protocol):
         self._on_message, self._on_end = on_message, on_end
         self._ids = itertools.cycle(range(_FIRST_ID, _LAST_ID + 1))
         self._splitter = Splitter()
-        self._packet = b""  # what paho is to read next
-        self._out: list[bytes] = []  # what is written when the loop comes round
+        self._packet = b""  # the packet that paho reads next
+        self._out: list[bytes] = []  # written in the loop's next turn
         self._unsent = 0  # bytes in it
         self._closed = asyncio.Event()
         self.received = 0  # bytes
@@ -52,12 +53,12 @@ class Wire(asyncio.Protocol):
             if isinstance(packet, Message):
                 self._receive(packet)
             elif isinstance(packet, TooLarge):
-                log.warning("a message was dropped, for it is too large", bytes=packet.size)
+                log.warning("message dropped: too large", bytes=packet.size)
                 self._write(packet.acknowledgement)
-            elif (acknowledged(packet) or 0) < _FIRST_ID:  # not of a packet of ours
+            elif (acknowledged(packet) or 0) < _FIRST_ID:  # not a PUBACK for this module's packet
                 self._packet = packet
                 self.client.loop_read()
-                if self.client.want_write():  # what a callback of paho's own has said
+                if self.client.want_write():  # a callback of paho has sent something
                     self.client.loop_write()
 
     def connection_lost(self, error: Exception | None) -> None:
@@ -70,7 +71,7 @@ class Wire(asyncio.Protocol):
         try:
             topic = message.topic.decode()
         except UnicodeDecodeError:
-            log.warning("a message whose topic is not UTF-8 was dropped")
+            log.warning("message dropped: its topic is not UTF-8")
             return
         self._on_message(topic, message.payload, message.retain)
 
@@ -78,26 +79,26 @@ class Wire(asyncio.Protocol):
 
     @property
     def unsent(self) -> int:
-        """Bytes that the network has not taken yet."""
+        """Bytes that the network has not accepted yet."""
         return self._unsent + self._transport.get_write_buffer_size()
 
     def publish(self, topic: str, payload: bytes, qos: int, retain: bool) -> None:
-        """A message at QoS 0 or 1."""
+        """Send a message at QoS 0 or 1."""
         packet_id = next(self._ids) if qos else 0
         self._write(publish_head(topic, len(payload), qos, retain, packet_id))
         self._write(payload)
 
     def ping(self) -> None:
-        """Ask the broker for a sign of life."""
+        """Request a PINGRESP from the broker."""
         self._write(PINGREQ)
 
     def close(self) -> None:
-        """Write what there is, and end. paho calls it too."""
+        """Write what is pending, then close. paho calls this, too."""
         self._flush()
         self._transport.close()
 
     async def closed(self, seconds: float) -> None:
-        """Wait, after `close`, until the network has it all; drop what it has not after so long."""
+        """Wait, after `close`, until everything is sent. After `seconds`, discard the rest."""
         try:
             async with asyncio.timeout(seconds):
                 await self._closed.wait()
@@ -128,14 +129,14 @@ class Wire(asyncio.Protocol):
         return len(data)
 
     def fileno(self) -> int:
-        return -1  # nothing that could be waited for
+        return -1  # no descriptor to wait for
 
     def setblocking(self, blocking: bool) -> None:
-        """It never blocks."""
+        """Do nothing: this socket never blocks."""
 
 
 class _Client(paho.Client):
-    """paho, on a wire instead of on a socket of its own."""
+    """paho's client, on a wire instead of its own socket."""
 
     def __init__(self, wire: Wire, client_id: str) -> None:
         super().__init__(

@@ -10,9 +10,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from facefleet.codec import LARGEST
+from facefleet.codec import MAX_PACKET_BYTES
 from facefleet.names import FaceName, content_tag
-from facefleet.quotas import CAMERAS, LARGEST_STATUS
+from facefleet.quotas import CAMERAS, MAX_STATUS_BYTES
 
 from lab import picture
 from lab.attacker import WELCOME, Attacker, noise
@@ -128,21 +128,21 @@ def test_a_will_for_another_is_not_said(shared: Fleet) -> None:
 
 
 def test_the_broker_takes_no_larger_packet_than_a_client_sends() -> None:
-    assert f"\nmax_packet_size {LARGEST}\n" in CONFIG
+    assert f"\nmax_packet_size {MAX_PACKET_BYTES}\n" in CONFIG
 
 
 def test_a_device_retains_no_more_than_its_statuses(shared: Fleet) -> None:
     own = [f"status/edge-1{camera}" for camera in ("", "/front", "/back")]
     with shared.attacker("edge-1") as device:
         for topic in own:
-            device.publish(topic, b"x" * LARGEST_STATUS, retain=True)
+            device.publish(topic, b"x" * MAX_STATUS_BYTES, retain=True)
         device.ping()
     with shared.attacker() as attacker:
         for n in range(3 * CAMERAS):
             attacker.publish(f"status/edge-2/c{n}", b"x", retain=True)
             attacker.publish(f"faces/edge-2/{n}/2026/02/28/x", noise(1000), retain=True)
             attacker.publish(f"faces/edge-2/{n}/2026/02", noise(1000), retain=True)
-        attacker.publish("status/edge-2/large", b"x" * (LARGEST_STATUS + 1), retain=True)
+        attacker.publish("status/edge-2/large", b"x" * (MAX_STATUS_BYTES + 1), retain=True)
         attacker.publish("status/edge-2/Malformed", b"x", retain=True)
         attacker.ping()
     kept = {f"status/edge-2/c{n}" for n in range(2 * CAMERAS - 1, 3 * CAMERAS)} | set(own)

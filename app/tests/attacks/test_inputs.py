@@ -341,7 +341,7 @@ def test_messages_arrive_however_they_are_cut_but_for_those_too_large(
     sent: list[tuple[str, bytes, int]], at: list[int]
 ) -> None:
     packets = [packet(*message) for message in sent]
-    with mock.patch.object(codec, "LARGEST", 200):
+    with mock.patch.object(codec, "MAX_PACKET_BYTES", 200):
         heard, answered = read(cut(b"".join(packets), at))
     # One that was there at once has cost nothing.
     small = [(topic, payload) for topic, payload, _ in sent if len(payload) <= 100]

@@ -83,21 +83,21 @@ def test_names_count_from_one_without_gaps(outbox: Outbox) -> None:
 def test_a_settled_face_is_gone_and_counted(outbox: Outbox) -> None:
     names, _ = outbox.add(faces(1, 4))
     (one, two, three, _) = pairs(names)
-    settled = outbox.settle([one, one], [two], [(*three, "too large")])
+    settled = outbox.record_outcomes([one, one], [two], [(*three, "too large")])
     assert [seq for seq, _ in settled] == [1, 2, 3]
     assert settled[0][1] == pytest.approx(names[0].captured.timestamp())
     assert seqs(outbox) == [4]
     assert outbox.read(1) is None
     counts = outbox.counts
     assert (counts.stored, counts.quarantined, counts.dead, counts.pending) == (1, 1, 1, 1)
-    assert outbox.settle([one, two], [(*three[:1], "0" * 8)], [(*three, "again")]) == []
+    assert outbox.record_outcomes([one, two], [(*three[:1], "0" * 8)], [(*three, "again")]) == []
     assert outbox.counts == counts
 
 
 def test_a_receipt_that_comes_late_settles_a_dead_letter(outbox: Outbox) -> None:
     (one, two) = pairs(outbox.add(faces(1, 2))[0])
-    outbox.settle([], dead=[(*one, "never answered"), (*two, "never answered")])
-    assert [seq for seq, _ in outbox.settle([one], [two])] == [1, 2]
+    outbox.record_outcomes([], dead=[(*one, "never answered"), (*two, "never answered")])
+    assert [seq for seq, _ in outbox.record_outcomes([one], [two])] == [1, 2]
     counts = outbox.counts
     assert (counts.stored, counts.quarantined, counts.dead, counts.pending) == (1, 1, 0, 0)
     assert Ledger(outbox.path).dead_letters() == []
@@ -124,8 +124,8 @@ def test_another_lifes_receipt_is_left_alone(outbox: Outbox) -> None:
     ((seq, tag), _) = pairs(outbox.add(faces(1, 2))[0])
     other = "0" * 8
     assert tag != other
-    assert outbox.settle([(seq, other)], [(seq, other)], [(seq, other, "why")]) == []
-    assert outbox.settle([(99, tag)]) == []
+    assert outbox.record_outcomes([(seq, other)], [(seq, other)], [(seq, other, "why")]) == []
+    assert outbox.record_outcomes([(99, tag)]) == []
     assert outbox.counts.pending == 2
     assert outbox.read(seq) is not None
 
@@ -133,7 +133,7 @@ def test_another_lifes_receipt_is_left_alone(outbox: Outbox) -> None:
 def test_reopened_it_is_the_same(path: Path) -> None:
     first = Outbox(path, "edge-1", "front", 20_000)
     names, _ = first.add(faces(1, 30))
-    first.settle(pairs(names)[20:25], pairs(names)[25:26], [(*pairs(names)[26], "why")])
+    first.record_outcomes(pairs(names)[20:25], pairs(names)[25:26], [(*pairs(names)[26], "why")])
     epoch, counts, backlog = first.epoch, first.counts, seqs(first)
     kept = [first.read(seq) for seq in backlog]
     first.close()
@@ -151,7 +151,7 @@ def test_the_oldest_make_room(path: Path) -> None:
     names, gone = outbox.add(faces(10, 14))
     assert gone == [1, 2, 3, 4, 5][: len(gone)]
     assert seqs(outbox) == list(range(len(gone) + 1, 15))
-    outbox.settle(pairs(names)[:1])
+    outbox.record_outcomes(pairs(names)[:1])
     more = outbox.add(faces(15, 20))[1]
     assert more == list(range(len(gone) + 1, len(gone) + 1 + len(more)))
     evicted = _rows(path, "SELECT first, last, reason FROM evicted")
@@ -163,7 +163,7 @@ def test_the_oldest_make_room(path: Path) -> None:
 def test_a_face_confirmed_between_leaves_a_gap_in_the_evicted(path: Path) -> None:
     outbox = Outbox(path, "edge-1", "front", 6 * 1002)
     names, _ = outbox.add(faces(1, 6))
-    outbox.settle([pairs(names)[1]])
+    outbox.record_outcomes([pairs(names)[1]])
     assert outbox.add(faces(7, 9))[1] == [1, 3]
     assert _rows(path, "SELECT first, last FROM evicted") == [(1, 1), (3, 3)]
     outbox.close()
@@ -219,7 +219,7 @@ class AnyStory(RuleBasedStateMachine):
         there = pair[0] in self.pending
         rows = {"stored": [], "quarantined": [], "dead": []}
         rows[verdict] = [(*pair, "why")] if verdict == "dead" else [pair]
-        settled = self.outbox.settle(**rows)
+        settled = self.outbox.record_outcomes(**rows)
         assert [seq for seq, _ in settled] == [pair[0]] * there
         if there:
             del self.pending[pair[0]]
@@ -228,7 +228,7 @@ class AnyStory(RuleBasedStateMachine):
     @rule(pair=face, tag=st.from_regex(r"[0-9a-f]{8}", fullmatch=True))
     def settle_another(self, pair: tuple[int, str], tag: str) -> None:
         if tag != pair[1]:
-            assert self.outbox.settle([(pair[0], tag)]) == []
+            assert self.outbox.record_outcomes([(pair[0], tag)]) == []
 
     @rule()
     def reopen(self) -> None:
@@ -299,7 +299,7 @@ while True:
     number += 5
     names, _ = outbox.add((datetime.now(UTC), b"%d" % n * 500) for n in range(number - 5, number))
     print(*(f"{name.seq}-{name.tag}" for name in names), sep="\\n", flush=True)
-    outbox.settle([(name.seq, name.tag) for name in names[:1]])
+    outbox.record_outcomes([(name.seq, name.tag) for name in names[:1]])
 """
 
 
@@ -369,7 +369,7 @@ def test_a_full_disk_is_got_over(small_disk: Path, monkeypatch: pytest.MonkeyPat
     ballast.unlink()
     names, _ = outbox.add(faces(1, 4))
     assert names[0].seq == number
-    assert outbox.settle(pairs(names))
+    assert outbox.record_outcomes(pairs(names))
     before = outbox.counts
     outbox.close()
     again = Outbox(small_disk / "outbox.sqlite", "edge-1", "front", BIG)
@@ -435,7 +435,7 @@ def test_another_cameras_outbox_is_refused(outbox: Outbox, path: Path) -> None:
 
 
 def test_a_second_detector_is_kept_out(outbox: Outbox, path: Path) -> None:
-    with pytest.raises(OutboxError, match="is another detector's, which is running"):
+    with pytest.raises(OutboxError, match="is in use by another detector"):
         Outbox(path, "edge-1", "front", BIG)
     assert outbox.add(faces(1, 1))
 
@@ -469,7 +469,7 @@ def test_a_broken_file_is_set_aside(
     assert second.add(faces(1, 1))[0][0].seq == 1
     second.close()
     assert len(list(path.parent.glob("outbox.sqlite.broken-*"))) == 1
-    assert "was broken and has been set aside" in "".join(capsys.readouterr())
+    assert "outbox damaged and set aside" in "".join(capsys.readouterr())
 
 
 FILLED_UP = """
@@ -506,7 +506,7 @@ def test_a_file_that_is_removed_or_replaced_while_it_is_open_comes_back(
     path = path.parent / "outboxes" / path.name
     outbox = Outbox(path, "edge-1", "front", BIG)
     names, _ = outbox.add(faces(1, 5))
-    outbox.settle(pairs(names)[:2])
+    outbox.record_outcomes(pairs(names)[:2])
     epoch, counts = outbox.epoch, outbox.counts
     outbox.keep_in_place()
     assert not list(path.parent.glob("*.replaced-*")), "nothing is done while all is well"
@@ -523,7 +523,7 @@ def test_a_file_that_is_removed_or_replaced_while_it_is_open_comes_back(
     names, _ = outbox.add(faces(6, 6))
     assert (outbox.epoch, names[0].seq) == (epoch, 6)
     assert seqs(outbox) == [3, 4, 5, 6]
-    with pytest.raises(OutboxError, match="another detector's"):
+    with pytest.raises(OutboxError, match="in use by another detector"):
         Outbox(path, "edge-1", "front", BIG)
     there = Ledger(path)  # as after kill -9
     assert there.epoch == epoch

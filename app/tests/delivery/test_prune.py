@@ -54,7 +54,7 @@ def set_clock(monkeypatch: pytest.MonkeyPatch, ahead: timedelta) -> None:
 @pytest.mark.parametrize("ahead", [timedelta(0), YEARS, -YEARS])
 def test_lines_are_forgotten_by_the_buckets_clock(outbox: Outbox, ahead: timedelta) -> None:
     for face, age in zip(capture(outbox, at=NOW + ahead), AGES, strict=True):
-        outbox.settle([face], day=before(age))
+        outbox.record_outcomes([face], day=before(age))
     assert outbox.prune() == 2
     assert outbox.prune() == 0
     assert [name.seq for name in lines(outbox)] == [3, 4]
@@ -62,9 +62,11 @@ def test_lines_are_forgotten_by_the_buckets_clock(outbox: Outbox, ahead: timedel
 
 def test_only_settled_lines_are_forgotten(outbox: Outbox) -> None:
     stored, quarantined, dead, pending = capture(outbox, at=NOW - YEARS)
-    outbox.settle([stored], [quarantined], [(*dead, "too large")], day=before(LEDGER_DAYS + 1))
+    outbox.record_outcomes(
+        [stored], [quarantined], [(*dead, "too large")], day=before(LEDGER_DAYS + 1)
+    )
     (latest,) = capture(outbox, 1)
-    outbox.settle([latest], day=TODAY)
+    outbox.record_outcomes([latest], day=TODAY)
     assert outbox.prune() == 2
     assert [name.seq for name in lines(outbox)] == [dead[0], pending[0], latest[0]]
 
@@ -76,36 +78,36 @@ def test_one_clock_that_jumps_forgets_nothing(
     outbox: Outbox, monkeypatch: pytest.MonkeyPatch, device: timedelta, bucket: timedelta
 ) -> None:
     young, old, *_ = capture(outbox)
-    outbox.settle([young], day=TODAY)
+    outbox.record_outcomes([young], day=TODAY)
     set_clock(monkeypatch, device)
-    outbox.settle([old], day=TODAY + bucket)
+    outbox.record_outcomes([old], day=TODAY + bucket)
     assert outbox.prune() == 0
     assert len(lines(outbox)) == len(AGES)
 
 
 def test_nothing_is_forgotten_until_the_bucket_tells_the_day(outbox: Outbox) -> None:
-    outbox.settle(capture(outbox), day=before(LEDGER_DAYS + 1))
+    outbox.record_outcomes(capture(outbox), day=before(LEDGER_DAYS + 1))
     outbox.close()
     with closing(Outbox(outbox.path, "edge-1", "front", 1 << 20)) as again:
         assert again.prune() == 0
-        again.settle(capture(again, 1), day=TODAY)
+        again.record_outcomes(capture(again, 1), day=TODAY)
         assert again.prune() == len(AGES)
 
 
 def test_lines_that_stay_do_not_keep_others(
     outbox: Outbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "LOOKED_AT", 2)
+    monkeypatch.setattr(module, "PRUNE_BATCH", 2)
     *waiting, face = capture(outbox, 6)
-    outbox.settle([face], day=before(LEDGER_DAYS + 1))
-    outbox.settle(capture(outbox, 1), day=TODAY)
+    outbox.record_outcomes([face], day=before(LEDGER_DAYS + 1))
+    outbox.record_outcomes(capture(outbox, 1), day=TODAY)
     assert [outbox.prune() for _ in range(5)].count(1) == 1
     assert len(lines(outbox)) == len(waiting) + 1
 
 
 def test_a_file_of_an_older_version_is_taken_over(outbox: Outbox) -> None:
     old = capture(outbox, 2, NOW - timedelta(days=LEDGER_DAYS + 1))
-    outbox.settle([*old, *capture(outbox, 1)])
+    outbox.record_outcomes([*old, *capture(outbox, 1)])
     outbox.close()
     with closing(sqlite3.connect(outbox.path)) as db, db:
         db.execute("ALTER TABLE ledger DROP COLUMN day")
@@ -114,6 +116,6 @@ def test_a_file_of_an_older_version_is_taken_over(outbox: Outbox) -> None:
         assert [name.seq for name, _ in ledger.rows()] == [3]
         assert ledger.too_old == 2
     with closing(Outbox(outbox.path, "edge-1", "front", 1 << 20)) as again:
-        again.settle(capture(again, 1), day=TODAY)
+        again.record_outcomes(capture(again, 1), day=TODAY)
         assert again.prune() == 2
         assert [name.seq for name in lines(again)] == [3, 4]

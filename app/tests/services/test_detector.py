@@ -238,7 +238,7 @@ def test_a_source_that_gives_nothing_is_told_and_tried_again(rig: Rig, source: s
 
 def test_a_password_of_a_camera_is_not_told(rig: Rig) -> None:
     process, url = detector(rig, source=f"rtsp://user:hunter2@127.0.0.1:{free_port()}/x")
-    await_true(lambda: camera_problem(url) not in ("", "not there yet"), "readiness tells")
+    await_true(lambda: camera_problem(url) not in ("", "not available yet"), "readiness tells")
     assert "hunter2" not in unmet(url)
     assert process.stop(5) == 0
     assert "hunter2" not in process.log.read_text()
@@ -301,5 +301,5 @@ def test_a_broken_outbox_is_set_aside_and_it_goes_on(rig: Rig) -> None:
         assert epoch not in {name.epoch for name in names(listener)}
     assert list(rig.folder.glob("outbox.sqlite.broken-*"))
     log = process.log.read_text()
-    assert "was broken and has been set aside" in log
+    assert "outbox damaged and set aside" in log
     assert "Traceback" not in log

@@ -64,5 +64,7 @@ def test_a_line_for_each(rig: Rig) -> None:
         {**message, "topic": "status/end", "payload": ""},
     ]
     process.kill()
-    await_true(lambda: "is a broker there?" in unmet(url), "readiness says that the broker is gone")
+    await_true(
+        lambda: "is the broker running?" in unmet(url), "readiness says that the broker is gone"
+    )
     assert logger.stop(5) == 0

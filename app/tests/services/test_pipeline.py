@@ -99,7 +99,7 @@ def test_a_face_that_was_damaged_in_the_outbox_becomes_a_dead_letter(rig: Rig) -
     assert len(keys(endpoint)) == 40
     assert keys(endpoint, "quarantine/unknown") == []
     letters = Ledger(path).dead_letters()
-    assert {letter.reason for letter in letters} == {"its picture was damaged in the outbox"}
+    assert {letter.reason for letter in letters} == {"its image was damaged in the outbox"}
 
 
 @pytest.mark.parametrize("where", ["edge", "cloud"])

@@ -52,7 +52,7 @@ class Camera:
             self.bucket.put_object(Bucket=BUCKET, Key=str(name), Body=b"x")
         if confirm:
             day = datetime.now(UTC).date() - timedelta(days=days_ago)
-            self.outbox.settle([(name.seq, name.tag) for name in names], day=day)
+            self.outbox.record_outcomes([(name.seq, name.tag) for name in names], day=day)
 
     def expire(self, names: list[FaceName]) -> None:
         """As the bucket's lifecycle does."""
@@ -102,8 +102,8 @@ def test_a_camera_balances_with_faces_in_every_state(camera: Camera) -> None:
     names = camera.capture(40)
     camera.store(names[:20])
     camera.store(names[20:25], confirm=False)  # the receipt is still on its way
-    camera.outbox.settle([], quarantined=[(names[25].seq, names[25].tag)])
-    camera.outbox.settle([], dead=[(names[26].seq, names[26].tag, "too odd")])
+    camera.outbox.record_outcomes([], quarantined=[(names[25].seq, names[25].tag)])
+    camera.outbox.record_outcomes([], dead=[(names[26].seq, names[26].tag, "too odd")])
     found = camera.audit("--json")
     assert found.returncode == 0, found.stdout + found.stderr
     (account,) = json.loads(found.stdout)
@@ -184,7 +184,7 @@ def test_what_was_evicted_or_dropped_is_accounted_for(camera: Camera) -> None:
         camera.capture(20)  # 1.2 MB: over the bound
     assert camera.outbox.counts.evicted >= 5
     letter = camera.names[-1]
-    camera.outbox.settle([], dead=[(letter.seq, letter.tag, "odd")])
+    camera.outbox.record_outcomes([], dead=[(letter.seq, letter.tag, "odd")])
     assert Ledger(camera.path).drop([letter.seq]) == [letter.seq]
     found = camera.audit()
     assert found.returncode == 0, found.stdout

@@ -180,7 +180,7 @@ def test_a_bucket_without_versions(plain: Bucket) -> None:
 def test_the_audit_takes_it_for_erased_and_not_for_missing(bucket: Bucket, tmp_path: Path) -> None:
     outbox = Outbox(tmp_path / "front.sqlite", "edge-1", "front", 1 << 20)
     names, _ = outbox.add([(datetime.now(UTC), b"%d" % n) for n in range(5)])
-    outbox.settle([(name.seq, name.tag) for name in names])
+    outbox.record_outcomes([(name.seq, name.tag) for name in names])
     outbox.close()
     bucket.put(*map(str, names))
 
@@ -202,7 +202,7 @@ def test_the_audit_takes_it_for_erased_and_not_for_missing(bucket: Bucket, tmp_p
 
     outbox = Outbox(tmp_path / "front.sqlite", "edge-1", "front", 1 << 20)
     (after,), _ = outbox.add([(datetime.now(UTC), b"after")])
-    outbox.settle([(after.seq, after.tag)])
+    outbox.record_outcomes([(after.seq, after.tag)])
     outbox.close()
     found = audit()
     assert (found.returncode, f"missing  {after}" in found.stdout) == (1, True)
@@ -216,7 +216,7 @@ def test_a_devices_clock_decides_nothing(bucket: Bucket, tmp_path: Path, ahead: 
         with closing(Outbox(path, "edge-1", "front", 1 << 20)) as outbox:
             faces = [(datetime.now(UTC) + ahead, b"%d" % n) for n in range(count)]
             names, _ = outbox.add(faces)
-            outbox.settle([(name.seq, name.tag) for name in names])
+            outbox.record_outcomes([(name.seq, name.tag) for name in names])
             return names
 
     def audit():

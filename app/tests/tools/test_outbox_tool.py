@@ -18,7 +18,9 @@ from lab.shell import facefleet
 def outbox(tmp_path: Path) -> Iterator[Outbox]:
     outbox = Outbox(tmp_path / "front.sqlite", "edge-1", "front", 1 << 20)
     names, _ = outbox.add([(datetime.now(UTC), b"jpeg %d" % n) for n in range(5)])
-    outbox.settle([], dead=[(name.seq, name.tag, "the key is too long") for name in names[1:4]])
+    outbox.record_outcomes(
+        [], dead=[(name.seq, name.tag, "the key is too long") for name in names[1:4]]
+    )
     yield outbox
     outbox.close()
 
@@ -42,7 +44,7 @@ def test_a_retried_letter_is_pending_again(outbox: Outbox) -> None:
     name, jpeg = outbox.read(3)
     assert (name.seq, jpeg) == (3, b"jpeg 2")
     assert (outbox.counts.pending, outbox.counts.dead) == (3, 2)
-    assert outbox.settle([(3, name.tag)])
+    assert outbox.record_outcomes([(3, name.tag)])
 
 
 def test_dropped_letters_are_remembered_as_dropped(outbox: Outbox) -> None:

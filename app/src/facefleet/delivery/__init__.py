@@ -1,1 +1,1 @@
-"""From a face to its receipt: the outbox and the sender. Knows nothing of pictures."""
+"""Delivery of faces until their receipts: the outbox and the sender. Independent of images."""

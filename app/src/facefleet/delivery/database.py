@@ -1,4 +1,4 @@
-"""The outbox's SQLite file: opened, checked, and set aside where it is broken."""
+"""Open and check an outbox's SQLite file, and set a damaged one aside."""
 
 import contextlib
 import sqlite3
@@ -17,7 +17,7 @@ CREATE TABLE outbox (
     stored INTEGER NOT NULL DEFAULT 0,
     quarantined INTEGER NOT NULL DEFAULT 0
 );
-CREATE TABLE ledger (                       -- a row a face, but for evicted and outdated ones
+CREATE TABLE ledger (                       -- one row per face, except evicted and expired ones
     seq INTEGER PRIMARY KEY,
     captured INTEGER NOT NULL,              -- microseconds since 1970
     tag TEXT NOT NULL,
@@ -30,33 +30,33 @@ CREATE TABLE dead (
 CREATE TABLE evicted (
     first INTEGER PRIMARY KEY, last INTEGER NOT NULL, reason TEXT NOT NULL, at TEXT NOT NULL
 );
-CREATE TABLE dropped (seq INTEGER PRIMARY KEY, at TEXT NOT NULL)  -- dead, and deleted by hand
+CREATE TABLE dropped (seq INTEGER PRIMARY KEY, at TEXT NOT NULL)  -- dead letters deleted by hand
 """
-# Lines that the ledger once had; what a file lacks when this is added counts.
+# Number of rows pruned from the ledger. For an older file, all rows that it lacks count as pruned.
 _PRUNING = """
 CREATE TABLE pruning AS SELECT captured
     - (SELECT count(*) FROM ledger) - (SELECT count(*) FROM dropped)
     - (SELECT coalesce(sum(last - first + 1), 0) FROM evicted) AS pruned FROM outbox
 """
-# When a face was settled, by the bucket's clock, in days since 1970.
+# When a face's outcome was recorded, by the bucket's clock, in days since 1970.
 _DAY = "ALTER TABLE ledger ADD COLUMN day INTEGER"
 
 
 class OutboxError(FacefleetError):
-    """The outbox cannot be used as it is."""
+    """The outbox cannot be used."""
 
 
 class Database:
-    """A connection with the modes that the outbox's promises need."""
+    """A connection in the modes that the outbox's guarantees require."""
 
     def __init__(self, path: Path, *, create: bool = True) -> None:
-        """Open or make the file; a broken one is set aside first.
+        """Open or create the file. With `create`, a damaged file is set aside first.
 
-        Raises OutboxError where the folder cannot be written, where the file is of another
-        version, and, without `create`, where there is none.
+        Raises OutboxError if the folder is not writable, if the file has another version, or,
+        without `create`, if the file is missing or damaged.
         """
         if not create and not path.is_file():
-            raise OutboxError(f"there is no outbox {path}: name the file that the detector uses")
+            raise OutboxError(f"there is no outbox {path}: give the file that the detector uses")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             problem = _damage(path) if path.exists() else None
@@ -64,11 +64,11 @@ class Database:
                 _set_aside_broken(path, problem)
             elif problem:
                 raise OutboxError(
-                    f"{path} is damaged ({problem}), or not an outbox: start its detector again, "
-                    "which sets it aside and begins a new one"
+                    f"{path} is damaged ({problem}), or not an outbox: restart its detector, "
+                    "which sets the file aside and creates a new one"
                 )
             if not create and not _is_outbox(path):
-                raise OutboxError(f"{path} is not an outbox: name the file that the detector uses")
+                raise OutboxError(f"{path} is not an outbox: give the file that the detector uses")
             self._db = _connect(path)
         except (OSError, sqlite3.Error) as error:
             raise OutboxError(f"cannot open the outbox {path} ({error}): check the path") from error
@@ -80,10 +80,13 @@ class Database:
                     self.execute(statement)
                 self.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
         elif version != SCHEMA_VERSION:
-            raise OutboxError(f"{path} is not an outbox of this version of facefleet")
+            raise OutboxError(
+                f"{path} is not an outbox of this version of facefleet: use the version that "
+                "created it"
+            )
 
     def copy_to(self, path: Path) -> None:
-        """Write all that this connection sees into a new file, durably."""
+        """Write the whole content of this connection durably to a new file."""
         path.parent.mkdir(parents=True, exist_ok=True)
         path.unlink(missing_ok=True)
         with contextlib.closing(sqlite3.connect(path)) as copy:
@@ -91,7 +94,7 @@ class Database:
             self._db.backup(copy)
 
     def upgrade(self) -> None:
-        """Add to a file of an older version what the ledger notes since."""
+        """Add the columns and tables that a file of an older version lacks."""
         with self.transaction():
             if not self.counts_pruned():
                 self.execute(_PRUNING)
@@ -107,12 +110,12 @@ class Database:
         )
 
     def value(self, sql: str) -> int:
-        """The first column of the first row."""
+        """Return the first column of the first row."""
         return self.execute(sql).fetchone()[0]
 
     @contextlib.contextmanager
     def transaction(self, durable: bool = True) -> Iterator[None]:
-        """All or nothing. What is not `durable` may be undone by a power cut (not by a crash)."""
+        """Commit all or nothing. Unless `durable`, a power cut (not a crash) may undo a commit."""
         self.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
         self.execute("BEGIN IMMEDIATE")
         try:
@@ -124,15 +127,15 @@ class Database:
             raise
 
     def free_bytes(self) -> int:
-        """Room inside of the file that new rows can take."""
+        """Return how many bytes of the file new rows can reuse."""
         return self.value("PRAGMA freelist_count") * self.value("PRAGMA page_size")
 
     def rewind_log(self) -> None:
-        """Have the write-ahead log start over: on a full disk it is what blocks everything.
+        """Rewind the write-ahead log, which cannot grow on a full disk and blocks all writes.
 
-        It keeps its file, which others would fill up if it gave it back.
+        The log keeps the size of its file, as other programs might use up space that it frees.
         """
-        with contextlib.suppress(sqlite3.OperationalError):  # a reader is in the way: next time
+        with contextlib.suppress(sqlite3.OperationalError):  # blocked by a reader: retried later
             self.execute("PRAGMA wal_checkpoint(RESTART)").fetchall()
 
     def close(self) -> None:
@@ -140,7 +143,7 @@ class Database:
 
 
 def is_full(error: sqlite3.OperationalError) -> bool:
-    """Whether the disk had no room (SQLite says so as FULL, or as an I/O error on write)."""
+    """Return whether the disk is full, which SQLite reports as FULL or as a write error."""
     return error.sqlite_errorcode == sqlite3.SQLITE_FULL or error.sqlite_errorname in (
         "SQLITE_IOERR_WRITE",
         "SQLITE_IOERR_SHMSIZE",
@@ -150,36 +153,36 @@ def is_full(error: sqlite3.OperationalError) -> bool:
 def _connect(path: Path) -> sqlite3.Connection:
     db = sqlite3.connect(path, isolation_level=None, timeout=10, check_same_thread=False)
     db.execute("PRAGMA journal_mode = WAL")
-    # A small log: it is what a full disk chokes on, and what a restart reads. Smaller still, every
-    # commit would pay for a checkpoint.
+    # Keep the log small: it blocks writes on a full disk, and a restart reads it. If it were even
+    # smaller, every commit would cause a checkpoint.
     db.execute("PRAGMA wal_autocheckpoint = 256")
-    # Debian's SQLite overwrites with zeros what is deleted, which doubles the price of a receipt.
+    # Debian's SQLite overwrites deleted content with zeros, which doubles the cost of a receipt.
     db.execute("PRAGMA secure_delete = OFF")
     db.execute(f"PRAGMA journal_size_limit = {1 << 20}")
     return db
 
 
 def _is_outbox(path: Path) -> bool:
-    """By its tables; nothing is written."""
+    """Return whether the file has an outbox's tables. Nothing is written."""
     with contextlib.closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as db:
         tables = {row[0] for row in db.execute("SELECT name FROM sqlite_master")}
         return "outbox" in tables and db.execute("SELECT count(*) FROM outbox").fetchone() == (1,)
 
 
 def _damage(path: Path) -> str | None:
-    """What is wrong with the file, or None."""
+    """Return what is wrong with the file, or None."""
     with contextlib.closing(sqlite3.connect(path, timeout=10)) as db:
         try:
             found = db.execute("PRAGMA quick_check(1)").fetchone()[0]
         except sqlite3.DatabaseError as error:
-            if isinstance(error, sqlite3.OperationalError):  # locked, unreadable: not damage
+            if isinstance(error, sqlite3.OperationalError):  # locked or unreadable, not damaged
                 raise
             return str(error)
     return None if found == "ok" else found
 
 
 def set_aside(path: Path, why: str) -> str:
-    """Rename the file and its log, so that another can take the place. Returns the new name."""
+    """Rename the file and its log to make room for a new file. Return the new name."""
     mark = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
     aside = f"{path.name}.{why}-{mark}"
     for suffix in ("", "-wal", "-shm"):  # SQLite looks for the log by the file's name
@@ -191,8 +194,8 @@ def set_aside(path: Path, why: str) -> str:
 def _set_aside_broken(path: Path, problem: str) -> None:
     aside = set_aside(path, "broken")
     log.error(
-        "the outbox was broken and has been set aside; a new one starts, and the faces that waited "
-        "in the old one are not sent: sqlite3's .recover may still read them",
+        "outbox damaged and set aside: a new one has been created, and pending faces of the old "
+        "one are not sent; sqlite3's .recover may still read them",
         outbox=str(path),
         kept_as=aside,
         problem=problem,

@@ -1,6 +1,6 @@
-"""An outbox seen from beside: what `facefleet audit` and `facefleet outbox` read and change.
+"""Access to an outbox from another process, for `facefleet audit` and `facefleet outbox`.
 
-Safe while the detector runs: the detector notices a change within two seconds.
+This is safe while the detector runs, which notices a change within two seconds.
 """
 
 from collections.abc import Iterable, Iterator
@@ -25,7 +25,7 @@ from facefleet.names import FaceName
 
 @dataclass(frozen=True)
 class DeadLetter:
-    """A face that was refused for good."""
+    """A face that was refused permanently."""
 
     name: FaceName
     size: int  # bytes
@@ -34,15 +34,15 @@ class DeadLetter:
 
 
 class Ledger:
-    """One camera's outbox file, which must exist. Raises OutboxError."""
+    """The outbox file of one camera, which must exist. Raises OutboxError."""
 
     def __init__(self, path: Path) -> None:
         self._db = Database(path, create=False)
         self.device, self.camera, self.epoch = self._db.execute(
             "SELECT device, camera, epoch FROM outbox"
         ).fetchone()
-        self.lines_gone = 0  # as of the snapshot: faces of which the ledger should have a line
-        self.too_old = 0  # stored ones that the snapshot leaves out
+        self.lines_gone = 0  # as of the snapshot: rows that the ledger table lacks
+        self.too_old = 0  # stored faces that the snapshot omits
 
     def close(self) -> None:
         self._db.close()
@@ -51,10 +51,11 @@ class Ledger:
         return count(self._db)
 
     def snapshot(self, since: datetime) -> Counts:
-        """Freeze the rows for `rows`, with the counts they add to.
+        """Copy the rows that `rows` yields, and return the counts of the same moment.
 
-        Of the stored ones, only those of the days (UTC) after `since`, by the bucket's clock.
-        They are copied into a temporary table: a long look must not hold up the detector's log.
+        Stored faces are included only if they were stored on a day (UTC) after `since`, by the
+        bucket's clock. The copy is a temporary table, since a long read transaction would keep the
+        detector's write-ahead log from being reset.
         """
         day = DAY if self._db.has_days() else CAPTURED_DAY
         self._db.execute("PRAGMA temp_store = FILE")
@@ -74,12 +75,12 @@ class Ledger:
             return counts
 
     def rows(self) -> Iterator[tuple[FaceName, State]]:
-        """What `snapshot` froze, in the order of the names as text."""
+        """Yield the faces of the snapshot, ordered by their names as text."""
         for seq, captured, tag, state in self._db.execute("SELECT * FROM frozen ORDER BY rowid"):
             yield self._name(seq, captured, tag), State(state)
 
     def knows(self, name: FaceName) -> bool:
-        """Whether the face is, or was, this outbox's, as far as is remembered now."""
+        """Return whether the outbox has, or remembers having had, the face."""
         found = self._db.execute(
             "SELECT 1 FROM ledger WHERE seq = ? AND tag = ?"
             " UNION ALL SELECT 1 FROM evicted WHERE ? BETWEEN first AND last"
@@ -89,11 +90,11 @@ class Ledger:
         return name.epoch == self.epoch and found is not None
 
     def evictions(self) -> list[tuple[int, int, str, str]]:
-        """(first seq, last seq, reason, time in ISO) of what was given up to make room."""
+        """Return (first seq, last seq, reason, ISO time) of each range that was evicted."""
         return self._db.execute("SELECT * FROM evicted ORDER BY first").fetchall()
 
     def dead_letters(self) -> list[DeadLetter]:
-        """The faces that were refused for good, oldest first."""
+        """Return the faces that were refused permanently, oldest first."""
         return [
             DeadLetter(self._name(seq, captured, tag), size, reason, at)
             for seq, captured, tag, size, reason, at in self._db.execute(
@@ -103,7 +104,7 @@ class Ledger:
         ]
 
     def retry(self, seqs: Iterable[int]) -> list[int]:
-        """Put dead letters back among the pending. Returns those that were dead letters."""
+        """Make dead letters pending again. Return the seqs that were dead letters."""
         with self._db.transaction():
             found = self._dead(seqs)
             for seq in found:
@@ -115,7 +116,7 @@ class Ledger:
         return found
 
     def drop(self, seqs: Iterable[int]) -> list[int]:
-        """Delete dead letters; that they were is remembered. Returns those that were."""
+        """Delete dead letters, keeping a record. Return the seqs that were dead letters."""
         with self._db.transaction():
             found = self._dead(seqs)
             for seq in found:

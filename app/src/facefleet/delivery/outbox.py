@@ -1,12 +1,12 @@
-"""The durable list of faces that the bucket has not confirmed, in SQLite.
+"""The durable list, in SQLite, of faces that the bucket has not confirmed.
 
-What is promised, and by which mode: a face that `add` has returned survives `kill -9` by the
-write-ahead log, and a power cut by `synchronous=FULL` (the log is synced at each commit; NORMAL
-would lose its last commits). A confirmation may be lost in a power cut: the face is then sent
-again, and the bucket says that it has it.
+Guarantees: once `add` has returned, a face survives `kill -9` thanks to the write-ahead log, and a
+power cut thanks to `synchronous=FULL`, which syncs the log at each commit (NORMAL would lose the
+last commits). A power cut may undo a confirmation: the face is then resent, and the bucket replies
+that it has the face.
 
-A ledger row a face stays behind after its picture has gone, for `facefleet audit`.
-One thread uses an Outbox; another process may open the same file beside it.
+A row in the table `ledger` remains for each face after its image is deleted, for `facefleet audit`.
+Only one thread may use an Outbox, but other processes may open the same file.
 """
 
 import fcntl
@@ -27,18 +27,18 @@ from facefleet.errors import FacefleetError
 from facefleet.logging import log
 from facefleet.names import FaceName, content_tag
 
-RESERVE = 512 << 20  # bytes of the disk left to others: below 256 MiB, the kubelet evicts pods
-LEDGER_DAYS = 30  # the default of the bucket's lifecycle; an audit sees no further back
+RESERVE = 512 << 20  # bytes of the disk left free, as the kubelet evicts pods below 256 MiB
+LEDGER_DAYS = 30  # the default of the bucket's lifecycle; audits go no further back
 EPOCH_ZERO = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
 CAPTURED_DAY = "captured / 86400000000"
 DAY = f"coalesce(day, {CAPTURED_DAY})"
-"""When a face was settled; a line of an older version knows only when it was captured."""
-LOOKED_AT = 1000  # lines that one pruning looks at, so that it is quick
+"""The day of a face's outcome; rows of an older version have only the day of capture."""
+PRUNE_BATCH = 1000  # rows that one call of `prune` checks, to keep it short
 
 
 class State(IntEnum):
-    """What the ledger says of a face."""
+    """The state of a face in the ledger."""
 
     PENDING = 0
     STORED = 1
@@ -47,20 +47,20 @@ class State(IntEnum):
 
 
 class NoStorageError(FacefleetError):
-    """No face can be kept for now."""
+    """No face can be stored in the outbox for now."""
 
 
 class DiskFullError(NoStorageError):
-    """There is no room for another face, and evicting older ones made none."""
+    """There is no room for another face, even after evicting older ones."""
 
 
 class DamagedFaceError(FacefleetError):
-    """What waited in the outbox is not what was put there."""
+    """A pending face no longer has the content that was put into the outbox."""
 
 
 @dataclass(frozen=True)
 class Counts:
-    """captured = stored + quarantined + pending + evicted + dead + dropped."""
+    """Numbers of faces: captured = stored + quarantined + pending + evicted + dead + dropped."""
 
     captured: int
     stored: int
@@ -72,7 +72,7 @@ class Counts:
 
 
 class Outbox:
-    """One camera's outbox. Raises OutboxError where the file cannot be used."""
+    """The outbox of one camera. Raises OutboxError if the file cannot be used."""
 
     def __init__(self, path: Path, device: str, camera: str, max_bytes: int) -> None:
         self.path = path
@@ -85,7 +85,7 @@ class Outbox:
             raise
         self._limit_until = 0.0  # monotonic seconds
         self._limit_now = max_bytes
-        self._bucket_day: int | None = None  # as the latest receipt told it
+        self._bucket_day: int | None = None  # of the latest receipt
         self._pruned_to = 0  # seq
         self._recount()
         self._files = self._identity()
@@ -103,7 +103,7 @@ class Outbox:
         if found[:2] != (device, camera):
             raise OutboxError(
                 f"{path} is the outbox of {found[0]}/{found[1]} and not of {device}/{camera}: "
-                "give each camera a file of its own by FACEFLEET_OUTBOX"
+                "set FACEFLEET_OUTBOX to a separate file for each camera"
             )
         self.device, self.camera, self.epoch = found
 
@@ -112,10 +112,10 @@ class Outbox:
         self._lock.close()
 
     def keep_in_place(self) -> None:
-        """See that the open file is the one at the path, and put it there again where it is not.
+        """Restore the file at its path if it was removed or replaced.
 
-        What was removed or replaced is still open: all that it holds is written to a new file.
-        What stands there now is set aside. Raises NoStorageError.
+        The original file is still open: its content is written to a new file at the path. A file
+        that has replaced it is set aside. Raises NoStorageError.
         """
         if self._identity() == self._files:
             return
@@ -133,25 +133,25 @@ class Outbox:
             self._files = self._identity()
         except (OSError, sqlite3.Error) as error:
             raise NoStorageError(
-                f"the outbox {self.path} was removed or replaced while it was open, and cannot be "
-                f"written again ({error}): until it can, no new face is kept"
+                f"the outbox {self.path} was removed or replaced while in use, and cannot be "
+                f"restored ({error}): make the path writable; no new faces are stored until then"
             ) from error
         log.error(
-            "the outbox was removed or replaced while it was open; it has been written again",
+            "outbox restored: it was removed or replaced while in use",
             outbox=str(self.path),
             set_aside=aside if self.path.with_name(aside).exists() else None,
         )
 
     def _identity(self) -> list[tuple[int, int] | None]:
-        """Which files stand at the paths of the outbox, its log and its lock."""
+        """Identify the files at the paths of the outbox, its log and its lock."""
         return [_which(self.path.with_name(self.path.name + end)) for end in ("", "-wal", ".lock")]
 
-    # -- faces in ------------------------------------------------------------------------------
+    # -- adding faces --------------------------------------------------------------------------
 
     def add(self, faces: Iterable[tuple[datetime, bytes]]) -> tuple[list[FaceName], list[int]]:
-        """Keep faces (capture time in UTC, JPEG) in one commit.
+        """Add faces (capture time in UTC, JPEG) in one commit.
 
-        Returns their names, and the seqs that were evicted to make room. Raises NoStorageError.
+        Return their names, and the seqs that were evicted to make room. Raises NoStorageError.
         """
         self.keep_in_place()
         rows, names = [], []
@@ -160,7 +160,7 @@ class Outbox:
             names.append(FaceName(self.device, self.camera, captured, self.epoch, seq, tag))
             rows.append((seq, (captured - EPOCH_ZERO) // MICROSECOND, tag, jpeg))
         size = sum(len(row[3]) for row in rows)
-        gone = self._evict(self._bytes + size - self._limit(), "the outbox is full")
+        evicted = self._evict(self._bytes + size - self._limit(), "the outbox is full")
         while True:
             try:
                 self._insert(rows)
@@ -170,17 +170,17 @@ class Outbox:
                     raise
                 self._limit_until = 0.0
                 self._db.rewind_log()
-                # Where the file has room for these, it is the log that has none: no eviction helps.
+                # If the file has room for these faces, the log has none, and evicting is no help.
                 more = self._evict(2 * size - self._db.free_bytes(), "the disk is full")
                 if not more:
                     raise DiskFullError(
                         f"the disk of {self.path} is full: free some space; "
-                        "until then no new face can be kept"
+                        "no new faces are stored until then"
                     ) from error
-                gone += more
+                evicted += more
         self._bytes += size
         self._tally(captured=len(rows), pending=len(rows))
-        return names, gone
+        return names, evicted
 
     def _insert(self, rows: list[tuple[int, int, str, bytes]]) -> None:
         with self._db.transaction():
@@ -194,7 +194,7 @@ class Outbox:
             self._db.execute("UPDATE outbox SET captured = captured + ?", (len(rows),))
 
     def _limit(self) -> int:
-        """Bytes of pictures that may be kept: as set, and less on a disk that fills up."""
+        """Return the maximum bytes of images: as configured, or less if the disk fills up."""
         now = time.monotonic()
         if now >= self._limit_until:
             disk = os.statvfs(self.path.parent)
@@ -204,53 +204,54 @@ class Outbox:
         return self._limit_now
 
     def _evict(self, excess: int, reason: str) -> list[int]:
-        """Give up the oldest faces until `excess` bytes are free. Returns their seqs."""
+        """Evict the oldest faces until `excess` bytes are free. Return their seqs."""
         if excess <= 0:
             return []
-        gone: list[int] = []
+        evicted: list[int] = []
         freed = 0
         for seq, size in self._db.execute("SELECT seq, length(jpeg) FROM pending ORDER BY seq"):
             if freed >= excess:
                 break
-            gone.append(seq)
+            evicted.append(seq)
             freed += size
-        if not gone:
+        if not evicted:
             return []
+        seqs = [(seq,) for seq in evicted]
         try:
             with self._db.transaction(durable=False):
-                self._db.executemany("DELETE FROM pending WHERE seq = ?", ((seq,) for seq in gone))
-                self._db.executemany("DELETE FROM ledger WHERE seq = ?", ((seq,) for seq in gone))
-                for first, last in ranges(gone):
+                self._db.executemany("DELETE FROM pending WHERE seq = ?", seqs)
+                self._db.executemany("DELETE FROM ledger WHERE seq = ?", seqs)
+                for first, last in ranges(evicted):
                     self._record_eviction(first, last, reason)
         except sqlite3.OperationalError as error:
             if not is_full(error):
                 raise
             return []
         self._bytes -= freed
-        self._tally(pending=-len(gone), evicted=len(gone))
-        return gone
+        self._tally(pending=-len(evicted), evicted=len(evicted))
+        return evicted
 
     def _record_eviction(self, first: int, last: int, reason: str) -> None:
-        grown = self._db.execute(
+        extended = self._db.execute(
             "UPDATE evicted SET last = ?, at = ? WHERE last = ? AND reason = ?",
             (last, timestamp(), first - 1, reason),
         )
-        if not grown.rowcount:
+        if not extended.rowcount:
             self._db.execute(
                 "INSERT INTO evicted VALUES (?, ?, ?, ?)", (first, last, reason, timestamp())
             )
 
-    # -- faces out -----------------------------------------------------------------------------
+    # -- reading faces and recording their outcomes --------------------------------------------
 
     def backlog(self, after: int, limit: int) -> list[tuple[int, int]]:
-        """Seqs and sizes of unconfirmed faces beyond `after`, ascending, at most `limit`."""
+        """Return seqs and sizes of up to `limit` unconfirmed faces after `after`, ascending."""
         return self._db.execute(
             "SELECT seq, length(jpeg) FROM pending WHERE seq > ? ORDER BY seq LIMIT ?",
             (after, limit),
         ).fetchall()
 
     def read(self, seq: int) -> tuple[FaceName, bytes] | None:
-        """A pending face, or None where it is not (or no longer) there. Raises DamagedFaceError."""
+        """Return a face, or None if it is not pending (any more). Raises DamagedFaceError."""
         row = self._db.execute(
             "SELECT captured, tag, jpeg FROM pending JOIN ledger USING (seq) WHERE seq = ?", (seq,)
         ).fetchone()
@@ -258,44 +259,44 @@ class Outbox:
             return None
         captured, tag, jpeg = row
         if content_tag(jpeg) != tag:
-            raise DamagedFaceError("its picture was damaged in the outbox")
+            raise DamagedFaceError("its image was damaged in the outbox")
         at = EPOCH_ZERO + captured * MICROSECOND
         return FaceName(self.device, self.camera, at, self.epoch, seq, tag), jpeg
 
     def pending_tag(self, seq: int) -> str | None:
-        """The tag of a pending face, or None where it is not (or no longer) there."""
+        """Return the tag of a face, or None if the face is not pending (any more)."""
         row = self._db.execute(
             "SELECT tag FROM pending JOIN ledger USING (seq) WHERE seq = ?", (seq,)
         ).fetchone()
         return None if row is None else row[0]
 
-    def settle(
+    def record_outcomes(
         self,
         stored: Iterable[tuple[int, str]],
         quarantined: Iterable[tuple[int, str]] = (),
         dead: Iterable[tuple[int, str, str]] = (),
         day: date | None = None,
     ) -> list[tuple[int, float]]:
-        """Note what became of faces, by (seq, tag) (and reason), in one commit.
+        """Record the outcomes of faces, by (seq, tag) (and reason), in one commit.
 
-        `day`: when it became of them, by the bucket's clock. This device's may be years off.
-        A power cut may undo it: the face is then sent again, and the bucket says that it has it.
-        Returns the seqs of which this was news, each with its capture time (seconds since 1970). A
-        receipt that comes late settles a dead letter, too. A tag that is not this face's is another
-        life's receipt, and is left alone.
+        `day`: of the outcome, by the bucket's clock, as this device's clock may be years off. A
+        power cut may undo the commit: the faces are then resent, and the bucket replies that it has
+        them. Return the seqs whose outcome is new, each with its capture time (seconds since 1970).
+        A late receipt also applies to a dead letter. A face with another tag is ignored, since its
+        receipt belongs to an earlier content of this outbox.
         """
         if day is not None:
             self._bucket_day = days(day)
-        settled: dict[State, list[tuple[int, float]]] = {}
+        recorded: dict[State, list[tuple[int, float]]] = {}
         on = days(day or datetime.now(UTC).date())
         with self._db.transaction(durable=False):
             for state, pairs in ((State.STORED, stored), (State.QUARANTINED, quarantined)):
-                settled[state] = self._mark(pairs, state, on)
-            raised = self._raise_dead([row for group in settled.values() for row in group])
-            settled[State.DEAD] = [
-                row for seq, tag, reason in dead for row in self._bury(seq, tag, reason, on)
+                recorded[state] = self._set_state(pairs, state, on)
+            revived = self._delete_dead([row for group in recorded.values() for row in group])
+            recorded[State.DEAD] = [
+                row for seq, tag, reason in dead for row in self._mark_dead(seq, tag, reason, on)
             ]
-            rows = [row for group in settled.values() for row in group]
+            rows = [row for group in recorded.values() for row in group]
             freed = [
                 row[0]
                 for row in self._db.execute(
@@ -306,21 +307,21 @@ class Outbox:
             ]
             self._db.execute(
                 "UPDATE outbox SET stored = stored + ?, quarantined = quarantined + ?",
-                (len(settled[State.STORED]), len(settled[State.QUARANTINED])),
+                (len(recorded[State.STORED]), len(recorded[State.QUARANTINED])),
             )
         self._bytes -= sum(freed)
         self._tally(
             pending=-len(freed),
-            stored=len(settled[State.STORED]),
-            quarantined=len(settled[State.QUARANTINED]),
-            dead=len(settled[State.DEAD]) - raised,
+            stored=len(recorded[State.STORED]),
+            quarantined=len(recorded[State.QUARANTINED]),
+            dead=len(recorded[State.DEAD]) - revived,
         )
         return rows
 
-    def _mark(
+    def _set_state(
         self, pairs: Iterable[tuple[int, str]], state: State, day: int
     ) -> list[tuple[int, float]]:
-        """One statement for all: the statements were half of a receipt's price."""
+        """Update all rows in one statement: separate ones took half of a receipt's time."""
         return self._db.execute(
             "UPDATE ledger SET state = ?1, day = ?3 FROM json_each(?2) AS pair"
             " WHERE seq = pair.value ->> 0 AND tag = pair.value ->> 1"
@@ -329,8 +330,8 @@ class Outbox:
             (state, json.dumps(list(pairs)), day),
         ).fetchall()
 
-    def _raise_dead(self, rows: list[tuple[int, float]]) -> int:
-        """Forget those of them that were dead letters. Returns how many."""
+    def _delete_dead(self, rows: list[tuple[int, float]]) -> int:
+        """Delete the dead letters among these faces. Return their number."""
         if not self.counts.dead:
             return 0
         seqs = json.dumps([seq for seq, _ in rows])
@@ -338,8 +339,8 @@ class Outbox:
             "DELETE FROM dead WHERE seq IN (SELECT value FROM json_each(?))", (seqs,)
         ).rowcount
 
-    def _bury(self, seq: int, tag: str, reason: str, day: int) -> list[tuple[int, float]]:
-        marked = self._mark([(seq, tag)], State.DEAD, day)
+    def _mark_dead(self, seq: int, tag: str, reason: str, day: int) -> list[tuple[int, float]]:
+        marked = self._set_state([(seq, tag)], State.DEAD, day)
         if marked:
             self._db.execute(
                 "INSERT INTO dead SELECT seq, jpeg, ?, ? FROM pending WHERE seq = ?",
@@ -348,36 +349,36 @@ class Outbox:
         return marked
 
     def changed_elsewhere(self) -> bool:
-        """Whether another process has written since the last call; the counts are then new."""
+        """Return whether another process has written since the last call. Updates the counts."""
         if self._db.value("PRAGMA data_version") == self._version:
             return False
         self._recount()
         return True
 
     def prune(self) -> int:
-        """Forget ledger rows of faces that the bucket's lifecycle has expired.
+        """Delete ledger rows of faces that the bucket's lifecycle has expired.
 
-        By the bucket's clock, as receipts tell it, and not ahead of this device's: one clock that
-        is wrong forgets nothing. Each call looks at the next LOOKED_AT rows. Returns how many were
-        forgotten.
+        The earlier of two clocks counts, the bucket's (from receipts) and this device's, so that a
+        single wrong clock deletes nothing. Each call checks the next PRUNE_BATCH rows. Return the
+        number of deleted rows.
         """
         if self._bucket_day is None:
             return 0
         expired = min(self._bucket_day, days(datetime.now(UTC).date())) - LEDGER_DAYS
         rows = self._db.execute(
             f"SELECT seq, state, {DAY} FROM ledger WHERE seq > ? ORDER BY seq LIMIT ?",
-            (self._pruned_to, LOOKED_AT),
+            (self._pruned_to, PRUNE_BATCH),
         ).fetchall()
-        self._pruned_to = rows[-1][0] if len(rows) == LOOKED_AT else 0
-        settled = (State.STORED, State.QUARANTINED)
-        old = [(seq,) for seq, state, day in rows if day < expired and state in settled]
+        self._pruned_to = rows[-1][0] if len(rows) == PRUNE_BATCH else 0
+        final = (State.STORED, State.QUARANTINED)
+        old = [(seq,) for seq, state, day in rows if day < expired and state in final]
         if old:
             with self._db.transaction(durable=False):
                 self._db.executemany("DELETE FROM ledger WHERE seq = ?", old)
                 self._db.execute("UPDATE pruning SET pruned = pruned + ?", (len(old),))
         return len(old)
 
-    # -- plumbing ------------------------------------------------------------------------------
+    # -- counts --------------------------------------------------------------------------------
 
     def _recount(self) -> None:
         self._version = self._db.value("PRAGMA data_version")
@@ -391,7 +392,7 @@ class Outbox:
 
 
 def _lock(path: Path) -> BinaryIO:
-    """Keep a second detector out. A file beside it: SQLite has locks of its own on the outbox."""
+    """Keep a second detector out by a separate file, as SQLite has its own locks on the outbox."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = path.with_name(f"{path.name}.lock").open("wb")
@@ -402,8 +403,8 @@ def _lock(path: Path) -> BinaryIO:
     except BlockingIOError as error:
         lock.close()
         raise OutboxError(
-            f"{path} is another detector's, which is running: give each camera a file of its own "
-            "by FACEFLEET_OUTBOX, or end the other"
+            f"{path} is in use by another detector: set FACEFLEET_OUTBOX to a separate file for "
+            "each camera, or stop the other detector"
         ) from error
     return lock
 
@@ -417,7 +418,7 @@ def _which(path: Path) -> tuple[int, int] | None:
 
 
 def _sync(folder: Path) -> None:
-    """Have a change of names in a folder survive a power cut."""
+    """Make renames in a folder survive a power cut."""
     opened = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(opened)
@@ -426,7 +427,7 @@ def _sync(folder: Path) -> None:
 
 
 def ranges(seqs: Iterable[int]) -> list[tuple[int, int]]:
-    """Ascending numbers as (first, last) of each run without a gap."""
+    """Group ascending numbers into (first, last) of each consecutive run."""
     found: list[tuple[int, int]] = []
     for seq in seqs:
         if found and found[-1][1] == seq - 1:
@@ -437,12 +438,12 @@ def ranges(seqs: Iterable[int]) -> list[tuple[int, int]]:
 
 
 def days(day: date) -> int:
-    """Since 1970, as the ledger has it."""
+    """Return days since 1970, as in the ledger."""
     return (day - EPOCH_ZERO.date()).days
 
 
 def count(db: Database) -> Counts:
-    """What the file says of itself."""
+    """Read the counts from the file."""
     return Counts(
         *db.execute(
             "SELECT captured, stored, quarantined, (SELECT count(*) FROM pending),"
@@ -453,5 +454,5 @@ def count(db: Database) -> Counts:
 
 
 def timestamp() -> str:
-    """Now, in UTC, as ISO text."""
+    """Return the current time in UTC as ISO text."""
     return datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,28 +1,28 @@
-"""How much may be in flight, and how long nothing may be confirmed: congestion control, pure.
+"""Congestion control: how many bytes may be in flight, and when silence counts as a stall.
 
-What many senders share (a link, a broker's queue) collapses when each sends all that it has. So the
-limit starts small on a new way, grows by what is confirmed, and falls when the way stalls, or loses
-what it is slow to carry: on a slow way that is a queue that overflows, on a brisk one an accident.
-The limit counts bytes: on a thin link a large face takes its time, and what merely queues must not
-be resent.
+A link or a broker's queue that many senders share collapses if each sends all it has. So the limit
+starts small on a new connection, grows with each confirmation, and falls on a stall. It also falls
+on a loss if the connection is slow, as a queue is then likely to have overflowed; on a fast one, a
+loss is taken for an accident. The limit counts bytes: a large face takes long on a narrow link, and
+faces that are merely queued must not be resent.
 """
 
 import random
 
-UNIT = 8 << 10  # bytes that a face counts at least
+UNIT = 8 << 10  # minimum number of bytes that a face counts as
 START, FLOOR = 8, 4  # units
-BRISK = 0.5  # seconds of a round trip: up to this the limit doubles with each
-SLOWEST_GROWTH = 1 / 16  # a round trip
-STALL_FIRST = 5.0  # seconds, until a round trip was measured
-STALL, STALL_MAX = 2.0, 10.0  # seconds
-STALL_AGAIN = 15.0  # seconds at most from one stall to the next, while nothing is confirmed
-THINNEST = 8 << 10  # bytes a second of the thinnest link that is not taken for a stall
-SPREAD = 1.5  # at most that many times the patience: a fleet's stalls begin together
+FAST = 0.5  # seconds: up to this round-trip time, the limit doubles with each round trip
+SLOWEST_GROWTH = 1 / 16  # per round trip
+STALL_FIRST = 5.0  # seconds until a stall before a round trip has been measured
+STALL, STALL_MAX = 2.0, 10.0  # seconds until a stall
+STALL_AGAIN = 15.0  # maximum seconds between stalls while nothing is confirmed
+SLOWEST_LINK = 8 << 10  # bytes per second; a slower link counts as stalled
+SPREAD = 1.5  # maximum random factor of the timeout, as stalls of a fleet begin together
 SMOOTH = 8
 
 
 class Pace:
-    """The limit of one sender, in bytes, and its patience, in seconds."""
+    """The limit of one sender, in bytes, and its stall timeout, in seconds."""
 
     def __init__(self, largest: int, dice: random.Random) -> None:
         self._largest = largest * UNIT
@@ -30,21 +30,21 @@ class Pace:
         self.restart(START)
 
     def restart(self, units: int) -> None:
-        """The way is new, and nothing is known of it."""
+        """Start over on a new connection, of which nothing is known."""
         self.limit = min(self._largest, units * UNIT)
         self._trip: float | None = None  # seconds, smoothed
-        self._ahead = 0.0  # bytes in flight that took so long
-        self._eased = 0.0  # when the limit was last cut
-        self.stalls = 0  # in a row
+        self._ahead = 0.0  # bytes that were in flight during such a round trip, smoothed
+        self._eased = 0.0  # when the limit was last cut due to a loss
+        self.stalls = 0  # consecutive
         self._spread = self._dice.uniform(1, SPREAD)
 
     @property
     def round_trip(self) -> float:
-        """Seconds; 0 where nothing is known yet."""
+        """Seconds; 0 if not measured yet."""
         return self._trip or 0.0
 
     def measured(self, trip: float, ahead: int) -> None:
-        """A face that was sent once was confirmed; `ahead`: bytes in flight when it was sent."""
+        """Record the round trip of a face that was sent once, with `ahead` bytes in flight."""
         if self._trip is None:
             self._trip, self._ahead = trip, ahead
         else:
@@ -52,19 +52,19 @@ class Pace:
             self._ahead += (ahead - self._ahead) / SMOOTH
 
     def confirmed(self, size: int) -> None:
-        """A face was confirmed."""
-        growth = (BRISK / max(BRISK, self.round_trip)) ** 2
+        """Raise the limit after a face of `size` bytes was confirmed."""
+        growth = (FAST / max(FAST, self.round_trip)) ** 2
         self.limit = min(self._largest, self.limit + int(size * max(growth, SLOWEST_GROWTH)))
         self.stalls = 0
 
     def lost(self, now: float) -> None:
-        """A face was lost on its way."""
-        if self.round_trip >= BRISK and now >= self._eased + self.round_trip:
+        """Cut the limit after a face was lost, at most once per round trip."""
+        if self.round_trip >= FAST and now >= self._eased + self.round_trip:
             self._cut(self.limit // 2)
             self._eased = now
 
     def stalled(self) -> None:
-        """Nothing was confirmed for as long as `patience` says."""
+        """Cut the limit after nothing was confirmed for `stall_timeout` seconds."""
         self._cut((FLOOR >> self.stalls) * UNIT)
         self.stalls += 1
         self._spread = self._dice.uniform(1, SPREAD)
@@ -72,15 +72,15 @@ class Pace:
     def _cut(self, limit: int) -> None:
         self.limit = min(self.limit, max(UNIT, limit))
 
-    def patience(self, size: int, ahead: int) -> float:
-        """How long nothing may be confirmed, by the size of the face that is due first.
+    def stall_timeout(self, size: int, ahead: int) -> float:
+        """Return after how many seconds without a confirmation the connection counts as stalled.
 
-        `ahead`: bytes in flight when it was sent.
+        `size`: of the face sent first, in bytes; `ahead`: bytes in flight when it was sent.
         """
         if self._trip is None:
             expected = STALL_FIRST
         else:
             expected = max(STALL, 4 * self._trip * max(1.0, ahead / self._ahead))
-        thin = size / THINNEST
-        first = min(expected, STALL_MAX) + thin
-        return min(first * 2**self.stalls, STALL_AGAIN + thin) * self._spread
+        transfer = size / SLOWEST_LINK
+        first = min(expected, STALL_MAX) + transfer
+        return min(first * 2**self.stalls, STALL_AGAIN + transfer) * self._spread

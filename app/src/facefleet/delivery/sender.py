@@ -1,4 +1,4 @@
-"""The loop around the outbox and the window: faces out over MQTT, receipts in."""
+"""The loop that drives outbox and window: it publishes faces over MQTT and handles receipts."""
 
 import asyncio
 import contextlib
@@ -25,19 +25,19 @@ from facefleet.logging import log
 from facefleet.mqtt import Connection, Will
 from facefleet.names import HELLO, FaceName, Receipt, receipts_topic, status_topic
 
-GROUP = 32  # faces a commit
-INTAKE = 4 * GROUP  # faces handed over and not committed yet; beyond, the camera waits
-BURST = 64  # faces handed to the socket at a time, so that receipts are read in between
+COMMIT_BATCH = 32  # faces per commit
+QUEUE_SIZE = 4 * COMMIT_BATCH  # faces not committed yet; when it is full, the camera waits
+BURST = 64  # faces handed to the socket at once, before receipts are read again
 STATUS_EVERY = 2.0  # seconds
 DISK_RETRY = 1.0  # seconds
-LAST_RECEIPTS = 2.0  # seconds that a stop waits for the receipts of what is on its way
+LAST_RECEIPTS = 2.0  # seconds to wait for the receipts of faces in flight when stopping
 
 CAPTURED = Counter("facefleet_faces_captured", "Faces put into the outbox")
 CONFIRMED = Counter("facefleet_faces_confirmed", "Faces confirmed to be in the bucket")
-EVICTED = Counter("facefleet_faces_evicted", "Faces that a full outbox gave up to make room")
-RESENT = Counter("facefleet_faces_resent", "Sendings of a face beyond its first")
+EVICTED = Counter("facefleet_faces_evicted", "Faces that a full outbox evicted to make room")
+RESENT = Counter("facefleet_faces_resent", "Transmissions of a face after its first")
 PENDING = Gauge("facefleet_outbox_pending_faces", "Faces in the outbox, not confirmed yet")
-IN_FLIGHT = Gauge("facefleet_faces_in_flight", "Faces sent and not confirmed yet")
+IN_FLIGHT = Gauge("facefleet_faces_in_flight", "Faces sent but not confirmed yet")
 DELAY = Histogram(
     "facefleet_delay_seconds",
     "From capture to confirmation",
@@ -46,10 +46,10 @@ DELAY = Histogram(
 
 
 class Sender:
-    """Takes faces from a camera's thread, and delivers them from a thread of its own.
+    """Takes faces from a camera's thread and delivers them from its own thread.
 
-    `about_camera` gives what the status says of the camera beside the counts. Health conditions:
-    "broker", "outbox" and "delivery".
+    `about_camera` returns what the status reports about the camera, in addition to the counts. The
+    sender sets the health conditions "broker", "outbox" and "delivery".
     """
 
     def __init__(
@@ -65,12 +65,12 @@ class Sender:
         self._qos = qos
         self._health = health
         self._window = Window(window, outbox.backlog)
-        self._intake: queue.Queue[tuple[datetime, bytes]] = queue.Queue(INTAKE)
-        self._batch: list[tuple[datetime, bytes]] = []  # taken from there, and not committed yet
-        self._fresh: dict[int, tuple[FaceName, bytes]] = {}  # spares reading what was just written
+        self._intake: queue.Queue[tuple[datetime, bytes]] = queue.Queue(QUEUE_SIZE)
+        self._batch: list[tuple[datetime, bytes]] = []  # taken from the queue, not committed yet
+        self._fresh: dict[int, tuple[FaceName, bytes]] = {}  # cache of faces just written
         self._delays: deque[float] = deque(maxlen=1024)
         self._answers = Answers()
-        self._silence: str | None = None  # as it was last logged
+        self._silence: str | None = None  # as last logged
         self._about_camera = about_camera
         self._status = status_topic(outbox.device, outbox.camera)
         self._connection = Connection(
@@ -84,21 +84,21 @@ class Sender:
         )
         self._loop = asyncio.new_event_loop()
         self._wake = asyncio.Event()
-        self._nudged = False
+        self._wake_requested = False
         self._stopping = False
         self._stop_by = math.inf  # monotonic seconds
         self._failure: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="sender")
 
-    # -- the camera's side ---------------------------------------------------------------------
+    # -- called by the camera's thread ---------------------------------------------------------
 
     def start(self) -> None:
         self._thread.start()
 
     def put(self, captured: datetime, jpeg: bytes, stop: threading.Event) -> None:
-        """Hand over a face; waits while the outbox cannot take more, but not once `stop` is set.
+        """Queue a face. Wait while the queue is full, unless `stop` is set.
 
-        Raises what ended the sender, if anything did.
+        Raises the error that ended the sender, if any.
         """
         while True:
             self.check()
@@ -106,38 +106,38 @@ class Sender:
                 self._intake.put((captured, jpeg), timeout=0.2)
             except queue.Full:
                 if stop.is_set():
-                    log.warning("a face was dropped: the outbox took no more while stopping")
+                    log.warning("face dropped: the outbox accepted no more while stopping")
                     return
             else:
-                self._nudge()
+                self._wake_loop()
                 return
 
     @property
     def resent(self) -> int:
-        """Sendings beyond the first."""
+        """Transmissions of faces after their first."""
         return self._window.resent
 
     def check(self) -> None:
-        """Raise what ended the sender, if anything did."""
+        """Raise the error that ended the sender, if any."""
         if self._failure is not None:
             raise self._failure
 
     def stop(self) -> None:
-        """Commit what was handed over, wait a little for receipts, say goodbye, and end.
+        """Commit all queued faces, wait briefly for receipts, and disconnect.
 
         Safe to call twice.
         """
         self._stop_by = time.monotonic() + LAST_RECEIPTS
         self._stopping = True
         if self._thread.is_alive():
-            self._nudged = False  # it may have looked just before
-            self._nudge()
+            self._wake_requested = False  # the loop may have checked `_stopping` just before
+            self._wake_loop()
             self._thread.join()
 
-    def _nudge(self) -> None:
-        if self._nudged:  # it has not looked since: to wake a thread costs more than a face
+    def _wake_loop(self) -> None:
+        if self._wake_requested:  # waking a thread costs more than handling a face
             return
-        self._nudged = True
+        self._wake_requested = True
         with contextlib.suppress(RuntimeError):  # the loop has ended
             self._loop.call_soon_threadsafe(self._wake.set)
 
@@ -149,8 +149,8 @@ class Sender:
                 runner.run(self._main())
         except sqlite3.DatabaseError as error:
             self._failure = OutboxError(
-                f"the outbox {self._outbox.path} cannot be used any more ({error}): "
-                "start again; it is checked then, and set aside if it is broken"
+                f"the outbox {self._outbox.path} can no longer be used ({error}): restart the "
+                "detector, which checks the file and sets it aside if it is damaged"
             )
         except BaseException as error:
             self._failure = error
@@ -162,7 +162,7 @@ class Sender:
         try:
             while not (self._stopping and self._is_idle()) and not connection.done():
                 self._wake.clear()
-                self._nudged = False
+                self._wake_requested = False
                 wait = min(self._work(), self._stop_by - time.monotonic())
                 self._health.beat()
                 if wait > 0:
@@ -181,7 +181,7 @@ class Sender:
             self._outbox.close()
 
     def _work(self) -> float:
-        """Commit what came, send what is due. Seconds until there may be more to do."""
+        """Commit queued faces and send those due. Return the seconds until the next call."""
         try:
             self._commit()
         except NoStorageError as error:
@@ -199,14 +199,14 @@ class Sender:
         return STATUS_EVERY if wake is None else min(STATUS_EVERY, max(0.001, wake - now))
 
     def _is_idle(self) -> bool:
-        on_their_way = self._connection.is_up and len(self._window) > 0
+        awaits_receipts = self._connection.is_up and len(self._window) > 0
         committed = self._intake.empty() and not self._batch
-        return committed and (not on_their_way or time.monotonic() >= self._stop_by)
+        return committed and (not awaits_receipts or time.monotonic() >= self._stop_by)
 
     def _commit(self) -> None:
         batch = self._batch  # kept while the disk is full
         with contextlib.suppress(queue.Empty):
-            while len(batch) < GROUP:
+            while len(batch) < COMMIT_BATCH:
                 batch.append(self._intake.get_nowait())
         if not batch:
             return
@@ -230,13 +230,13 @@ class Sender:
         except DamagedFaceError as error:
             self._give_up([(seq, str(error))])
             face = None
-        if face is None:  # that, or settled by a receipt that came before it was resent
+        if face is None:  # damaged, or confirmed before it could be resent
             self._window.forget([seq])
-            self._wake.set()  # for others have room now
+            self._wake.set()  # there is room for other faces now
         else:
             name, jpeg = face
             self._answers.sent(time.monotonic())
-            # What the socket does not take is lost on its way, like any other: it is sent again.
+            # A face that the socket does not accept counts as lost in flight and is resent.
             self._connection.publish(name.topic, jpeg, self._qos)
 
     def _on_up(self) -> None:
@@ -248,12 +248,12 @@ class Sender:
         if topic == HELLO:
             self._window.hello(time.monotonic())
         elif (receipt := Receipt.decode(payload)) is None:
-            log.warning("a receipt could not be read", topic=topic, size=len(payload))
+            log.warning("unreadable receipt", topic=topic, size=len(payload))
         elif receipt.epoch == self._outbox.epoch:
-            self._settle(receipt)
+            self._process_receipt(receipt)
         self._wake.set()
 
-    def _settle(self, receipt: Receipt) -> None:
+    def _process_receipt(self, receipt: Receipt) -> None:
         now, wall = time.monotonic(), time.time()
         refused = [row for row in receipt.refused if self._outbox.pending_tag(row[0]) == row[1]]
         dead = [row for row in refused if self._window.refused(row[0], now)]
@@ -262,36 +262,36 @@ class Sender:
         if receipt.stored:
             self._answers.stored(now)
         quarantined = [(seq, tag) for seq, tag, _ in receipt.quarantined]
-        settled = self._outbox.settle(receipt.stored, quarantined, dead, receipt.day)
-        self._give_up(self._window.confirmed((seq for seq, _ in settled), now))
-        CONFIRMED.inc(len(settled))
-        for _, captured in settled:
-            delay = max(0.0, wall - captured)  # a clock may have been set back
+        recorded = self._outbox.record_outcomes(receipt.stored, quarantined, dead, receipt.day)
+        self._give_up(self._window.confirmed((seq for seq, _ in recorded), now))
+        CONFIRMED.inc(len(recorded))
+        for _, captured in recorded:
+            delay = max(0.0, wall - captured)  # the clock may have been set back
             self._delays.append(delay)
             DELAY.observe(delay)
-        ours = {seq for seq, _ in settled}
+        seqs = {seq for seq, _ in recorded}
         for seq, _, reason in receipt.quarantined:
-            if seq in ours:
-                log.warning("a face was quarantined", seq=seq, reason=reason)
+            if seq in seqs:
+                log.warning("face quarantined", seq=seq, reason=reason)
         for seq, _, reason in refused:
-            log.warning("a face was refused", seq=seq, reason=reason)
+            log.warning("face refused", seq=seq, reason=reason)
         for seq, _, _ in dead:
-            log.error("a face was refused for good: see `facefleet outbox`", seq=seq)
+            log.error("face refused permanently: see `facefleet outbox`", seq=seq)
 
     def _give_up(self, faces: Iterable[tuple[int, str]]) -> None:
         for seq, reason in faces:
             if (tag := self._outbox.pending_tag(seq)) is not None:
-                self._outbox.settle([], dead=[(seq, tag, reason)])
+                self._outbox.record_outcomes([], dead=[(seq, tag, reason)])
                 self._answers.not_stored(reason, time.monotonic())
-                log.error("a face was given up: see `facefleet outbox`", seq=seq, reason=reason)
+                log.error("face given up: see `facefleet outbox`", seq=seq, reason=reason)
 
     async def _report(self) -> None:
-        """Keep the retained status and the gauges fresh."""
+        """Keep the retained status and the metrics up to date."""
         evicted, resent = self._outbox.counts.evicted, 0
         while True:
             if (now := self._outbox.counts.evicted) > evicted:
                 log.warning(
-                    "the outbox gave up its oldest faces to make room", faces=now - evicted, all=now
+                    "outbox evicted its oldest faces to make room", faces=now - evicted, all=now
                 )
                 evicted = now
             if self._outbox.changed_elsewhere():
@@ -310,10 +310,11 @@ class Sender:
             await asyncio.sleep(STATUS_EVERY)
 
     def _delivery_problem(self, now: float) -> str | None:
-        """What is wrong with the way, or None; an outage of one that has worked is only logged.
+        """Return why faces are not delivered, or None.
 
-        An outbox is made for outages, and what waits for readiness (a rollout) must not wait for
-        the end of one. A way that has never carried a face may be set up wrongly.
+        An outage is only logged if delivery has worked before: the outbox is made for outages, and
+        a rollout that waits for readiness must not wait for the end of one. If no face has ever
+        been delivered, the configuration may be wrong.
         """
         if not len(self._window):
             self._answers.nothing_sent()
@@ -339,7 +340,7 @@ class Sender:
 
 
 def _percentiles(delays: Iterable[float]) -> tuple[float | None, float | None]:
-    """The median and the 99th percentile in seconds, or None of nothing."""
+    """Return the median and the 99th percentile in seconds, or None for no delays."""
     ordered = sorted(delays)
     if not ordered:
         return None, None

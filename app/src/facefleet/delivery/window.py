@@ -1,19 +1,19 @@
-"""Which face is sent when, and when again: the sender's rules, without I/O.
+"""The sender's rules for when to send and resend each face, without I/O.
 
-The clock is passed in: `now` is monotonic, in seconds. A face is its number in the outbox, and has
-a size in bytes.
+The clock is passed in: `now` is monotonic, in seconds. A face is represented by its number in the
+outbox and its size in bytes.
 
-- At most `size` faces are in the window, and as many of them in flight as `pace` allows.
-- Fresh faces go first with one place in FRESH_SHARE, newest first, so that after an outage what
-  happens now is seen now; the other places take what is to be resent, then the backlog, oldest
-  first, so that it ages least (the oldest is what an outbox evicts). With no backlog all places are
-  the fresh ones'.
-- A face is resent when one sent clearly later (GAP, or two round trips) was confirmed. Where
-  nothing is confirmed at all, that is a stall: everything in flight is resent, a few at a time. A
-  timer a face would resend everything whenever the far end is slow.
-- A face that is never answered while others are waits outside of the window, is tried ever more
-  seldom, and is given up in the end (`doubts`). A suspect is tried with nothing else in flight.
-- What was refused waits outside of the window, too, and is given up after ATTEMPTS.
+- At most `size` faces are in the window, and as many of them are in flight as `pace` allows.
+- One place in FRESH_SHARE is for fresh faces, newest first, so that current events show up at once
+  after an outage. The other places are for faces to be resent, then for the backlog, oldest first,
+  because the outbox evicts its oldest faces. If there is no backlog, fresh faces get all places.
+- A face is treated as lost, and resent, once a face sent clearly later (by GAP or two round trips)
+  has been confirmed. If nothing is confirmed at all, the connection has stalled: everything in
+  flight is resent, a few faces at a time. A timer per face would resend everything whenever the far
+  end is slow.
+- A face that is never confirmed although others are waits outside of the window. It is resent less
+  and less often, and finally given up (`doubts`). A suspect is sent with nothing else in flight.
+- A refused face also waits outside of the window. It is given up after ATTEMPTS.
 """
 
 import heapq
@@ -29,27 +29,27 @@ GAP = 0.5  # seconds
 FRESH_SHARE = 4
 ATTEMPTS = 5
 RETRY = 30.0  # seconds after the first refusal, doubling
-LATER = 60.0  # seconds that a full window does without the faces of a second stall
-UNANSWERED = "it was never answered, though faces that were sent later were"
-BREAKS_THE_WAY = "the connection broke whenever it was sent: it may be too large for a broker"
-HELLO_PAUSE = 1.0  # seconds: of hellos that come closer, the last is heeded later
-HELLO_SPREAD = 1.0  # seconds over which the senders that hear the same hello heed it
+STALL_PAUSE = 60.0  # seconds that faces wait after a second stall with a full window
+UNCONFIRMED = "never confirmed, although faces that were sent later were"
+BREAKS_CONNECTION = "the connection broke whenever it was sent: it may be too large for a broker"
+HELLO_PAUSE = 1.0  # minimum seconds between reactions to hellos
+HELLO_SPREAD = 1.0  # seconds over which senders spread their reactions to the same hello
 
 
 @dataclass(slots=True)
 class _Flight:
-    size: int  # bytes, as they count
-    first: float  # when it was first sent
-    last: float
-    ahead: int  # bytes in flight at the last sending, its own included
-    order: int  # of all sendings
-    again: bool = False
+    size: int  # bytes, at least UNIT
+    first: float  # time of the first transmission
+    last: float  # time of the last transmission
+    ahead: int  # bytes in flight at the last transmission, including its own
+    order: int  # position of the last transmission among all
+    resent: bool = False
 
 
 class Window:
     """The state of one sender.
 
-    `backlog(after, limit)` gives number and size of unconfirmed faces beyond `after`, ascending.
+    `backlog(after, limit)` returns number and size of unconfirmed faces after `after`, ascending.
     """
 
     def __init__(
@@ -64,64 +64,64 @@ class Window:
         self._pace = Pace(size, self._dice)
         self._misses = Misses()
         self._suspects = Suspects()
-        self._cursor = 0  # unsent faces up to here are in none of the queues below
+        self._cursor = 0  # the backlog has been read up to this number
         self._old: deque[tuple[int, int]] = deque()  # read ahead from the backlog
         self._more = True  # the backlog may hold faces beyond the cursor
         self._fresh: deque[tuple[int, int]] = deque()
         self._turn = 0
-        self._flying: OrderedDict[int, _Flight] = OrderedDict()  # by time of the last sending
+        self._flying: OrderedDict[int, _Flight] = OrderedDict()  # by time of the last transmission
         self._in_flight = 0  # bytes
-        self._sendings = 0
-        self._answered = 0  # the latest sending that was answered, as far as is known
-        self._stalled: set[int] = set()  # in flight at the stalls since then
-        self._given_up: list[tuple[int, str]] = []  # to be told
+        self._transmissions = 0
+        self._confirmed = 0  # order of the latest transmission known to be confirmed
+        self._stalled: set[int] = set()  # in flight at stalls since the last confirmation
+        self._given_up: list[tuple[int, str]] = []  # to be reported
         self._again: OrderedDict[int, _Flight] = OrderedDict()  # to be resent
         self._refused: dict[int, int] = {}  # attempts so far
-        self._waiting: list[tuple[float, int, int]] = []  # when due, number, size
-        self._held: set[int] = set()  # the same, by number
-        self._progress = 0.0
-        self._hello = float("-inf")  # when the last one was heeded
+        self._waiting: list[tuple[float, int, int]] = []  # heap of (due time, number, size)
+        self._held: set[int] = set()  # the numbers in _waiting
+        self._progress = 0.0  # time of the latest progress
+        self._hello = float("-inf")  # when the sender last reacted to a hello
         self._hello_due: float | None = None
         self.resent = 0
 
-    # -- what happens --------------------------------------------------------------------------
+    # -- events --------------------------------------------------------------------------------
 
     def fresh(self, number: int, size: int) -> int | None:
-        """A face was added to the outbox. Returns one that is no longer among the fresh, if any."""
+        """Add a face that is new in the outbox. Return one that is no longer fresh, if any."""
         self._fresh.append((number, size))
         if len(self._fresh) <= self._size:
             return None
         late, _ = self._fresh.popleft()
-        if late <= self._cursor:  # the backlog was read beyond it: read it again from there
+        if late <= self._cursor:  # the backlog was read beyond this face: read again from there
             self._cursor = min(late, *(n for n, _ in self._old)) - 1 if self._old else late - 1
             self._old.clear()
         self._more = True
         return late
 
     def connected(self, now: float) -> None:
-        """The way is new: whatever was on it may be lost."""
+        """Start over on a new connection. Everything in flight may be lost."""
         in_flight = len(self._flying)
         start = START
         if self._suspects.breaks(now) and in_flight:
             start = max(1, min(START, in_flight) // 4)
             if in_flight == 1:
                 self._accuse(now)
-        self._all_again()
+        self._resend_all()
         self._stalled.clear()
         self._misses.restart()
         self._pace.restart(start)
         self._progress = now
 
     def hello(self, now: float) -> None:
-        """Somebody on the way says that it forgot what it had."""
+        """React to a service on the route that has lost what it held."""
         if self._hello_due is None:
             soon = max(now, self._hello + HELLO_PAUSE)
             self._hello_due = soon + self._dice.uniform(0, HELLO_SPREAD)
 
     def confirmed(self, numbers: Iterable[int], now: float) -> list[tuple[int, str]]:
-        """Receipts came, also for faces that another life of this sender sent.
+        """Process receipts, possibly for faces that were sent before a restart.
 
-        Returns faces to be given up, each with the reason.
+        Return the faces to give up, each with the reason.
         """
         horizon = None
         for number in numbers:
@@ -130,30 +130,30 @@ class Window:
             self._refused.pop(number, None)
             self._suspects.forget(number)
             self._misses.answered(number)
-            if not flight.again:
+            if not flight.resent:
                 self._pace.measured(now - flight.first, flight.ahead)
-                self._answered = max(self._answered, flight.order)
+                self._confirmed = max(self._confirmed, flight.order)
             self._pace.confirmed(flight.size)
-            sent = self._sent(flight, now)
+            sent = self._sent_at(flight, now)
             horizon = sent if horizon is None else max(horizon, sent)
         if horizon is None:
             return []
         self._progress = now
         self._mark_gaps(horizon - max(GAP, 2 * self._pace.round_trip), now)
         for number in self._stalled:
-            if number in self._again and self._again[number].order < self._answered:
+            if number in self._again and self._again[number].order < self._confirmed:
                 self._missed(number, now)
         self._stalled.clear()
         if (culprit := self._suspects.outlived()) is not None:
-            self._given_up.append((culprit, BREAKS_THE_WAY))
+            self._given_up.append((culprit, BREAKS_CONNECTION))
         given_up, self._given_up = self._given_up, []
         self.forget(number for number, _ in given_up)
         return given_up
 
-    def _sent(self, flight: _Flight, now: float) -> float:
-        """When the sending that a receipt answers was; where in doubt, the first."""
+    def _sent_at(self, flight: _Flight, now: float) -> float:
+        """Return the time of the transmission that was confirmed; if in doubt, of the first."""
         trip = self._pace.round_trip
-        if flight.again and trip and now - flight.last >= trip / 2:
+        if flight.resent and trip and now - flight.last >= trip / 2:
             return flight.last
         return flight.first
 
@@ -166,19 +166,19 @@ class Window:
             self._missed(number, now)
 
     def _missed(self, number: int, now: float) -> None:
-        """A face that was sent later was answered before this one."""
+        """Record that a face that was sent later was confirmed before this one."""
         flight = self._land(number)
         self._misses.missed(number)
         if self._misses.certain(number):
             self._held.add(number)
-            self._given_up.append((number, UNANSWERED))
+            self._given_up.append((number, UNCONFIRMED))
         elif wait := self._misses.wait(number):
             self._set_aside(number, flight.size, now + wait)
         else:
             self._again[number] = flight
 
     def refused(self, number: int, now: float) -> bool:
-        """The far end will not take a face. True where it is given up: put it aside."""
+        """Record that the far end refused a face. Return True if the face is to be given up."""
         flight = self._land(number)
         if flight is None:
             return False
@@ -193,7 +193,7 @@ class Window:
         return False
 
     def forget(self, numbers: Iterable[int]) -> None:
-        """These need not be sent any more (evicted, or given up)."""
+        """Stop sending these faces, which were evicted or given up."""
         gone = set(numbers)
         if not gone:
             return
@@ -209,15 +209,15 @@ class Window:
         self._old = deque(face for face in self._old if face[0] not in gone)
 
     def reread(self) -> None:
-        """The backlog has changed behind our back (a dead letter is to be tried again)."""
+        """Read the backlog again, after another process changed it (by retrying a dead letter)."""
         self._cursor = 0
         self._old.clear()
         self._more = True
 
-    # -- what to do ----------------------------------------------------------------------------
+    # -- sending -------------------------------------------------------------------------------
 
     def due(self, now: float, limit: int) -> list[int]:
-        """The next faces to send, at most `limit`; each is in flight from now on."""
+        """Return up to `limit` faces to send now. Each of them counts as in flight."""
         if self._hello_due is not None and now >= self._hello_due:
             self._hello, self._hello_due = now, None
             self.connected(now)
@@ -229,7 +229,7 @@ class Window:
         return sends
 
     def wake(self) -> float | None:
-        """When `due` has something to say though nothing happens; None: when something does."""
+        """Return when to call `due` again if no event happens before; None for never."""
         times = []
         if self._waiting and self._may_retry():
             times.append(self._waiting[0][0])
@@ -241,16 +241,16 @@ class Window:
 
     @property
     def in_flight(self) -> int:
-        """Bytes, of which a face counts UNIT at least."""
+        """Bytes in flight; each face counts as at least UNIT."""
         return self._in_flight
 
     def __len__(self) -> int:
-        """Faces sent and not confirmed."""
+        """Return the number of faces that were sent but not confirmed."""
         return len(self._flying) + len(self._again)
 
     def _next(self, now: float) -> int | None:
         due = bool(self._waiting) and self._waiting[0][0] <= now
-        if due and self._waiting[0][1] in self._suspects:  # once all in flight is answered
+        if due and self._waiting[0][1] in self._suspects:  # sent once nothing else is in flight
             return None if self._flying else self._launch(*self._take_waiting(), now)
         if not self._has_room():
             return None
@@ -269,17 +269,17 @@ class Window:
     def _has_room(self) -> bool:
         if self._in_flight >= self._pace.limit:
             return False
-        # Nothing flies beside a suspect.
+        # Nothing else may be in flight with a suspect.
         return not (len(self._flying) == 1 and next(iter(self._flying)) in self._suspects)
 
     def _may_retry(self) -> bool:
-        """Whether the next of the waiting may be sent, if it is due."""
+        """Return whether the first waiting face may be sent when it is due."""
         if self._waiting[0][1] in self._suspects:
             return not self._flying
         return self._has_room() and len(self) < self._size
 
     def _pick(self) -> tuple[int, int] | None:
-        """A face that is not in the window yet."""
+        """Take a face that is not in the window yet."""
         old = self._oldest() if self._turn or not self._fresh else None
         if old is not None:
             return old
@@ -303,10 +303,10 @@ class Window:
             self._progress = now
         size = max(UNIT, size)
         self._in_flight += size
-        self._sendings += 1
-        tried = number in self._misses or number in self._suspects
-        self.resent += tried
-        self._flying[number] = _Flight(size, now, now, self._in_flight, self._sendings, tried)
+        self._transmissions += 1
+        resent = number in self._misses or number in self._suspects
+        self.resent += resent
+        self._flying[number] = _Flight(size, now, now, self._in_flight, self._transmissions, resent)
         return number
 
     def _resend(self, now: float) -> int:
@@ -314,27 +314,27 @@ class Window:
         if not self._flying:
             self._progress = now
         self._in_flight += flight.size
-        self._sendings += 1
-        flight.last, flight.ahead, flight.order = now, self._in_flight, self._sendings
-        flight.again = True
+        self._transmissions += 1
+        flight.last, flight.ahead, flight.order = now, self._in_flight, self._transmissions
+        flight.resent = True
         self._flying[number] = flight
         self.resent += 1
         return number
 
     def _land(self, number: int) -> _Flight | None:
-        """Take a face out of the window."""
+        """Remove a face from the window."""
         flight = self._flying.pop(number, None)
         if flight is None:
             return self._again.pop(number, None)
         self._in_flight -= flight.size
         return flight
 
-    def _all_again(self) -> None:
+    def _resend_all(self) -> None:
         self._again.update(self._flying)
         self._flying.clear()
         self._in_flight = 0
 
-    # -- what is tried later -------------------------------------------------------------------
+    # -- waiting faces and stalls --------------------------------------------------------------
 
     def _set_aside(self, number: int, size: int, due: float) -> None:
         heapq.heappush(self._waiting, (due, number, size))
@@ -346,7 +346,7 @@ class Window:
         return number, size
 
     def _accuse(self, now: float) -> None:
-        """The way broke, or stalled, with one face in flight."""
+        """Suspect the only face in flight, as the connection broke or stalled."""
         number, flight = next(iter(self._flying.items()))
         self._land(number)
         wait = self._suspects.accuse(number) * self._dice.uniform(1, 2)
@@ -354,16 +354,16 @@ class Window:
 
     def _stalls_at(self) -> float:
         head = next(iter(self._flying.values()))
-        return self._progress + self._pace.patience(head.size, head.ahead)
+        return self._progress + self._pace.stall_timeout(head.size, head.ahead)
 
     def _stall(self, now: float) -> None:
         if next(iter(self._flying)) in self._suspects:
             self._accuse(now)
         elif self._pace.stalls and len(self) >= self._size:
-            # Perhaps it is these that are never answered: they may not keep all others out.
+            # These faces may never be confirmed, and must not block all others.
             for number in list(self._flying):
-                self._set_aside(number, self._land(number).size, now + LATER)
+                self._set_aside(number, self._land(number).size, now + STALL_PAUSE)
         self._stalled.update(self._flying)
-        self._all_again()
+        self._resend_all()
         self._pace.stalled()
         self._progress = now
