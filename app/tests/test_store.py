@@ -151,7 +151,7 @@ def test_twice_created_is_one_object(monkeypatch: pytest.MonkeyPatch, endpoint: 
 
 def test_a_bucket_that_does_not_exist(monkeypatch: pytest.MonkeyPatch, endpoint: str) -> None:
     use(monkeypatch, endpoint)
-    with pytest.raises(UnavailableError, match=r"^bucket no-such does not exist: make it"):
+    with pytest.raises(UnavailableError, match=r"^bucket no-such does not exist: create it"):
         create(bucket="no-such")
 
 
@@ -331,7 +331,7 @@ def test_without_conditions_an_object_is_looked_for_first(
     with pytest.raises(RefusedError):
         create()
     assert server.objects[KEY] == b"another"
-    assert "this S3 ignores If-None-Match" in "".join(capfd.readouterr())
+    assert "this S3 service ignores If-None-Match" in "".join(capfd.readouterr())
 
 
 @pytest.mark.parametrize("status", [400, 403, 501])

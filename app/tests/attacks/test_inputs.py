@@ -18,7 +18,7 @@ from facefleet.errors import SettingsError
 from facefleet.exif import FaceInfo, NotAJpegError, read_exif
 from facefleet.names import FaceName, Receipt, can_be_sent, content_tag
 from facefleet.quotas import Cameras
-from facefleet.services.processor import LARGEST, judge
+from facefleet.services.processor import MAX_PIXELS, classify_message
 from facefleet.tools.erasures import Erasure
 from facefleet.tools.status import _row, _rows
 from facefleet.tools.tables import table
@@ -63,12 +63,12 @@ payloads = (
 
 @given(topics, payloads)
 def test_a_message_is_stored_as_a_face_or_set_aside(topic: str, payload: bytes) -> None:
-    job = judge(topic, payload, MAX_FACE, Cameras())
+    job = classify_message(topic, payload, MAX_FACE, Cameras())
     if job.fault is None:
         assert FaceName.parse(job.key) == FaceName.of_topic(topic)
         assert job.key.endswith(f"-{content_tag(payload)}.jpg")
         width, height = jpeg.size(payload)
-        assert 0 < width * height <= LARGEST
+        assert 0 < width * height <= MAX_PIXELS
     else:
         assert re.fullmatch(rf"quarantine/(unknown|{LABEL}/{LABEL})/[0-9a-f]{{32}}", job.key)
     for name, value in job.attributes.items():  # they become headers

@@ -146,8 +146,8 @@ def test_a_picture_that_is_a_bomb_ends_in_quarantine(cloud: Cloud, kind: str) ->
     assert (
         reason
         == {
-            "size": "65500 x 65500 pixels are more than a camera's",
-            "png": "the payload is not a whole JPEG",
+            "size": "65500 x 65500 pixels are more than the 33177600 allowed",
+            "png": "the payload is not a complete JPEG",
         }[kind]
     )
     assert keys(cloud.endpoint, f"faces/edge-1/{kind}/") == []

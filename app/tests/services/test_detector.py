@@ -185,7 +185,7 @@ def test_who_looks_at_far_fewer_frames_than_asked_for_says_so(rig: Rig) -> None:
     with stream() as server:  # of 25 frames a second
         source = f"http://127.0.0.1:{server.server_port}/live"
         process, _ = detector(rig, broker, source=source, fps=60)
-        sentence = "of 60 frames a second are looked at"
+        sentence = "of 60 frames per second"
         await_true(lambda: sentence in process.log.read_text(), "it says so", 60)
         assert process.stop(5) == 0
 

@@ -148,7 +148,9 @@ def test_a_kubelet_that_starts_again_is_told_again(rig: Rig, kubelet: Kubelet) -
     process, url = plugin(rig, kubelet, detector_door=DEV / "null")
     for times in (2, 3):
         kubelet.stop()
-        await_true(lambda: "see that k3s runs" in unmet(url), "readiness says that it is gone")
+        await_true(
+            lambda: "check that k3s is running" in unmet(url), "readiness says that it is gone"
+        )
         kubelet.start()
         await_known(kubelet, url)
         assert len(kubelet.requests) == times
@@ -158,7 +160,7 @@ def test_a_kubelet_that_starts_again_is_told_again(rig: Rig, kubelet: Kubelet) -
 
 def test_it_waits_for_a_kubelet_that_is_not_there_yet(rig: Rig, kubelet: Kubelet) -> None:
     process, url = plugin(rig, kubelet, wait=False, detector_door=DEV / "null")
-    await_true(lambda: "see that k3s runs" in unmet(url), "readiness says so")
+    await_true(lambda: "check that k3s is running" in unmet(url), "readiness says so")
     kubelet.start()
     await_known(kubelet, url)
     assert process.stop(5) == 0
@@ -181,7 +183,7 @@ def test_a_camera_is_unplugged_and_comes_back_as_another_node(
     kubelet.start()
     _, url = plugin(rig, kubelet, wait=False, detector_door=camera)
     await_true(lambda: kubelet.health == {RESOURCE: "Unhealthy"}, "it is not there yet")
-    sentence = f"{camera} is not there: plug it in, or correct the camera's source"
+    sentence = f"{camera} does not exist: plug it in, or correct the camera's source"
     await_true(lambda: sentence in unmet(url), "readiness says so")
 
     controller, terminal = os.openpty()
@@ -191,7 +193,9 @@ def test_a_camera_is_unplugged_and_comes_back_as_another_node(
     os.close(terminal)
     os.close(controller)  # the node goes first, and udev removes the link later
     await_true(lambda: kubelet.health == {RESOURCE: "Unhealthy"}, "it is unplugged")
-    await_true(lambda: "is not there (it is a link to /dev/pts/" in unmet(url), "readiness says so")
+    await_true(
+        lambda: "does not exist (it is a link to /dev/pts/" in unmet(url), "readiness says so"
+    )
     with pytest.raises(grpc.RpcError, match="plug it in"):
         kubelet.allocate()
 
@@ -219,12 +223,12 @@ def test_what_is_no_device(plugged: Path) -> None:
     (plugged / "round").symlink_to("round")
     assert devices.problem(DEV / "null", DEV) is None
     for name, sentence in {
-        "file": "is no character device: correct the camera's source",
-        "away": "leads to /etc/passwd, which is no device: correct the camera's source",
-        "up": "leads to /etc/passwd, which is no device: correct the camera's source",
-        "round": "is a link that leads nowhere: correct the camera's source",
-        "none": "is not there: plug it in, or correct the camera's source",
-        "file/none": "is not there: plug it in, or correct the camera's source",
+        "file": "is not a character device: correct the camera's source",
+        "away": "leads to /etc/passwd, which is not a device: correct the camera's source",
+        "up": "leads to /etc/passwd, which is not a device: correct the camera's source",
+        "round": "is a chain of too many links: correct the camera's source",
+        "none": "does not exist: plug it in, or correct the camera's source",
+        "file/none": "does not exist: plug it in, or correct the camera's source",
     }.items():
         assert devices.problem(plugged / name, DEV) == f"{plugged / name} {sentence}"
 
@@ -235,7 +239,7 @@ def test_the_hosts_devices_are_looked_for_where_they_are_to_be_seen(plugged: Pat
     (plugged / "link").symlink_to(plugged / "other")
     (plugged / "other").symlink_to("../../null")
     assert devices.problem(plugged / "link", seen) is None
-    assert "is not there" in devices.problem(plugged / "link", plugged)
+    assert "does not exist" in devices.problem(plugged / "link", plugged)
 
 
 DOOR = '{"detector-door": "/dev/video0"}'

@@ -42,7 +42,7 @@ def test_a_line_for_each(rig: Rig) -> None:
             "bytes": 5,
         },
         {
-            "event": "a face with a malformed topic",
+            "event": "face with a malformed topic",
             "level": "warning",
             "topic": "faces/nobody",
             "bytes": 3,

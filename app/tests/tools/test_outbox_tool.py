@@ -64,7 +64,7 @@ def test_a_number_that_is_no_dead_letter_gets_a_sentence(outbox: Outbox) -> None
 def test_to_drop_all_has_to_be_said(outbox: Outbox) -> None:
     found = tool(outbox, "drop")
     assert found.returncode == 1
-    assert "by --seq, or --all" in found.stderr
+    assert "pass either --seq or --all" in found.stderr
     assert tool(outbox, "list").stdout.count("the key is too long") == 3
 
 

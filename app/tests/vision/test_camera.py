@@ -58,7 +58,7 @@ def test_an_empty_folder_is_unready_until_a_picture_comes(tmp_path, stop):
     frame = next(iter(Camera(str(tmp_path), 100, on_state, stop)))
     assert gray(frame) == pytest.approx(120, abs=2)
     assert time.monotonic() - begin > 1.5  # waits of 0.5 and 1 second
-    assert "has no picture" in states[0]
+    assert "has no images" in states[0]
     assert states == [states[0], states[0], None]
 
 

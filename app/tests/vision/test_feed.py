@@ -73,7 +73,7 @@ def test_a_crash_of_the_decoder_is_told_and_frames_come_again(feeds, children) -
     feed.next(NEVER)
     (child,) = children()
     os.kill(child, signal.SIGSEGV)
-    with pytest.raises(CameraError, match=r"sample:hopper has ended what reads it \(SIGSEGV\)"):
+    with pytest.raises(CameraError, match=r"sample:hopper crashed the reader process \(SIGSEGV\)"):
         feed.next(NEVER)
     assert feed.next(NEVER).shape == (480, 640, 3)
     assert child not in children()
@@ -96,7 +96,7 @@ def test_a_file_that_crashes_the_decoder_is_skipped_and_named(tmp_path, feeds, c
         grays = [feed.next(NEVER).mean() for _ in range(2)]
     assert grays == pytest.approx([40, 200], abs=2)
     assert [(line["file"], line["event"]) for line in lines] == [
-        (str(tmp_path / "b.png"), "skipped: it has ended what reads it (SIGSEGV)")
+        (str(tmp_path / "b.png"), "skipped: it crashed the reader process (SIGSEGV)")
     ]
 
 
@@ -119,7 +119,7 @@ def test_skipped_files_are_told_once(tmp_path, feeds) -> None:
             with pytest.raises(CameraEndedError):
                 feed.next(NEVER)
     assert [(line["file"], line["event"]) for line in lines] == [
-        (str(tmp_path / "b?c.txt"), "skipped: it is not a picture: use JPEG or PNG")
+        (str(tmp_path / "b?c.txt"), "skipped: it is not an image: use JPEG or PNG")
     ]
 
 
@@ -155,7 +155,7 @@ def test_what_decoders_complain_about_is_not_in_the_log(tmp_path, feeds, capfd) 
 def test_what_hangs_is_given_up_and_a_file_that_does_is_skipped(
     tmp_path, feeds, monkeypatch, children
 ) -> None:
-    monkeypatch.setattr("facefleet.vision.feed._SILENCE", 3.0)
+    monkeypatch.setattr("facefleet.vision.feed._HANG_TIMEOUT", 3.0)
     write_picture(tmp_path / "a.png", 40)
     Image.new("L", (7680, 4320)).save(tmp_path / "b.png")
     write_picture(tmp_path / "c.png", 200)
@@ -165,7 +165,7 @@ def test_what_hangs_is_given_up_and_a_file_that_does_is_skipped(
     (child,) = children()
     await_true(lambda: b"b.png" in b"".join(open_files(child)), "it reads the picture")
     os.kill(child, signal.SIGSTOP)
-    with pytest.raises(CameraError, match="has hung for 3 s: it is opened again"):
+    with pytest.raises(CameraError, match="did not respond for 3 s: reopening it"):
         feed.next(NEVER)
     assert [feed.next(NEVER).mean() for _ in range(2)] == pytest.approx([40, 200], abs=2)
 

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 from facefleet.vision.errors import PictureError
-from facefleet.vision.pictures import LARGEST, bounded, read_picture
+from facefleet.vision.pictures import MAX_PIXELS, bounded, read_picture
 from PIL import Image
 
 GRAY = 120
@@ -118,14 +118,14 @@ def truncated(path: Path) -> None:
         (loop, "it cannot be opened"),
         (dangling, "it cannot be opened"),
         (lambda path: path.symlink_to("/dev/zero"), "it is not a regular file"),
-        (lambda path: path.write_bytes(b""), "it is not a picture"),
-        (lambda path: path.write_text("notes"), "it is not a picture"),
-        (lambda path: path.write_bytes(b"\xff\xd8\xff"), "it is not a picture"),
+        (lambda path: path.write_bytes(b""), "it is not an image"),
+        (lambda path: path.write_text("notes"), "it is not an image"),
+        (lambda path: path.write_bytes(b"\xff\xd8\xff"), "it is not an image"),
         (lambda path: path.write_bytes(b"RIFF\0\0\0\0WEBPVP8 "), "its header cannot be read"),
         (lambda path: path.write_bytes(b"II*\0\xff\xff\xff\xff"), "its header cannot be read"),
         (truncated, "it cannot be decoded"),
         (lambda path: path.write_bytes(png_of(100_000, 100_000)), "100000 x 100000 pixels"),
-        (lambda path: path.write_bytes(png_of(LARGEST + 1, 1)), "33177601 x 1 pixels are too"),
+        (lambda path: path.write_bytes(png_of(MAX_PIXELS + 1, 1)), "33177601 x 1 pixels are too"),
         (lambda path: path.write_bytes(png_of(2**31 - 1, 2**31 - 1)), "2147483647 x 2147483647"),
     ],
 )
@@ -158,6 +158,6 @@ def test_a_large_jpeg_is_decoded_at_a_half_and_one_beyond_is_refused(tmp_path: P
 def test_a_frame_has_no_more_pixels_than_allowed() -> None:
     small = np.zeros((48, 64, 3), np.uint8)
     assert bounded(small) is small
-    wide = bounded(np.zeros((10, LARGEST // 5, 3), np.uint8))
-    assert wide.shape[0] * wide.shape[1] <= LARGEST
-    assert wide.shape[1] / wide.shape[0] > LARGEST / 100
+    wide = bounded(np.zeros((10, MAX_PIXELS // 5, 3), np.uint8))
+    assert wide.shape[0] * wide.shape[1] <= MAX_PIXELS
+    assert wide.shape[1] / wide.shape[0] > MAX_PIXELS / 100

@@ -31,7 +31,7 @@ def test_a_machine_that_is_too_slow_is_told_once() -> None:
     rate = FrameRate(5, 0)
     ((slow, sentence),) = play(rate, 0, 60, period=1.15, work=1.1)
     assert slow
-    assert sentence.startswith("only 0.9 of 5 frames a second are looked at: each takes 1.10 s;")
+    assert sentence.startswith("only 0.9 of 5 frames per second: detection takes 1.10 s per frame;")
     assert rate.reached(60) == pytest.approx(0.9, abs=0.1)
 
 

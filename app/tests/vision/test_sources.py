@@ -48,7 +48,7 @@ def test_a_video_without_a_good_frame_is_an_error_and_no_end(tmp_path):
     film = write_video(tmp_path / "film.avi")
     head, movi, frames = film.read_bytes().partition(b"movi")
     film.write_bytes(head + movi + bytes(len(frames)))
-    no_frame = r"film\.avi has no frame that can be read"
+    no_frame = r"film\.avi has no readable frames"
     with (
         closing(open_source(str(film))) as source,
         pytest.raises(CameraError, match=no_frame) as caught,
@@ -94,14 +94,14 @@ def test_a_name_of_a_video_does_not_matter(tmp_path, name):
 
 def test_a_folder_without_a_picture_is_an_error_and_no_end(tmp_path):
     (tmp_path / "notes.txt").write_text("no picture")
-    with pytest.raises(CameraError, match="has no picture: put JPEG") as caught:
+    with pytest.raises(CameraError, match="has no images: add JPEG") as caught:
         open_source(str(tmp_path)).read()
     assert not isinstance(caught.value, CameraEndedError)
 
 
 def test_what_is_neither_a_file_nor_a_folder_is_named(tmp_path):
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(CameraError, match="pipe is neither a video file nor a folder of pictures"):
+    with pytest.raises(CameraError, match="pipe is neither a video file nor a folder"):
         open_source(str(tmp_path / "pipe"))
 
 
@@ -110,8 +110,8 @@ def test_what_is_neither_a_file_nor_a_folder_is_named(tmp_path):
     [
         ("/dev/video99", "There is no camera /dev/video99: plug it in"),
         ("/dev/null", "The camera /dev/null cannot be opened: "),
-        ("no-such-file.mp4", "There is no no-such-file.mp4: name sample:astronaut"),
-        ("rtmp://me:secret@host/path", "There is no (not shown: it may be secret): name"),
+        ("no-such-file.mp4", "There is no source no-such-file.mp4: use sample:astronaut"),
+        ("rtmp://me:secret@host/path", "There is no source (not shown: it may be secret): use"),
         ("sample:", "There is no sample ''"),
         ("rtsp://me:secret@127.0.0.1:1/secret", "The stream rtsp://127.0.0.1:1 cannot be"),
     ],

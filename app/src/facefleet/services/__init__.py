@@ -1,1 +1,1 @@
-"""The long-running programs, one module each; none imports another."""
+"""The long-running services, one module or package each. None imports another."""

@@ -1,4 +1,4 @@
-"""Camera to outbox: look at frames, cut the faces out, hand each to the sender."""
+"""Detect faces in a camera's frames and hand each face to the sender."""
 
 import threading
 import time
@@ -16,14 +16,14 @@ from facefleet.vision.detectors import load_detector
 from facefleet.vision.faces import encode_face
 from facefleet.vision.rate import FrameRate
 
-FRAMES = Counter("facefleet_frames", "Frames in which faces were looked for")
+FRAMES = Counter("facefleet_frames", "Frames searched for faces")
 BROKEN = Counter("facefleet_frames_broken", "Packets and frames that could not be decoded")
-RATE = Gauge("facefleet_frame_rate_hertz", "Frames a second in which faces were looked for of late")
-DETECTION = Histogram("facefleet_detection_seconds", "Time to look for faces in one frame")
+RATE = Gauge("facefleet_frame_rate_hertz", "Frames recently searched for faces per second")
+DETECTION = Histogram("facefleet_detection_seconds", "Time to detect faces in one frame")
 
 
 def run(settings: DetectorSettings) -> None:
-    """Run until SIGTERM; then commit what was seen and leave."""
+    """Detect faces until SIGTERM, then commit those that were found."""
     stop = threading.Event()
     on_shutdown(stop.set)
     health = Health(
@@ -34,7 +34,7 @@ def run(settings: DetectorSettings) -> None:
     health.set("outbox", None)
     rate = FrameRate(settings.fps, time.monotonic())
     RATE.set_function(lambda: rate.reached(time.monotonic()) or 0)
-    problem: str | None = "It has sent no frame yet."
+    problem: str | None = "The camera has not sent a frame yet."
 
     def camera_state(now: str | None) -> None:
         nonlocal problem

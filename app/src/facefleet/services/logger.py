@@ -1,4 +1,4 @@
-"""Listen on the device's broker: a line for every face, receipt and status."""
+"""Log every face, receipt and status on the device's broker."""
 
 import asyncio
 
@@ -15,27 +15,27 @@ HEARD = Counter("facefleet_messages_heard", "Messages logged", ["kind"])
 
 
 def run(settings: LoggerSettings) -> None:
-    """Run until SIGTERM."""
+    """Log messages until SIGTERM."""
     health = Health("broker", service="logger")
     serve_health(settings.http, health)
     connection = Connection(
         settings.broker,
         f"logger-{settings.device}",
         subscriptions=[("faces/#", 0), ("receipts/#", 0), ("status/#", 0)],
-        on_message=_line,
+        on_message=_log_message,
         on_up=lambda: health.set("broker", None),
         on_down=lambda sentence: health.set("broker", sentence),
     )
     asyncio.run(run_until_signal(connection.run(), health))
 
 
-def _line(topic: str, payload: bytes, retain: bool) -> None:
+def _log_message(topic: str, payload: bytes, retain: bool) -> None:
     kind = topic.split("/", 1)[0]
     HEARD.labels(kind).inc()
     if kind == "faces":
         name = FaceName.of_topic(topic)
         if name is None:
-            log.warning("a face with a malformed topic", topic=topic[:200], bytes=len(payload))
+            log.warning("face with a malformed topic", topic=topic[:200], bytes=len(payload))
         else:
             log.info(
                 "face", device=name.device, camera=name.camera, seq=name.seq, bytes=len(payload)

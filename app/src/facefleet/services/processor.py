@@ -1,4 +1,4 @@
-"""Faces from the cloud's broker into the bucket, and a receipt for each."""
+"""Store faces from the cloud broker in the bucket, and send a receipt for each."""
 
 import asyncio
 import hashlib
@@ -37,40 +37,40 @@ from facefleet.runtime import run_until_signal
 from facefleet.settings import ProcessorSettings
 from facefleet.store import Store, Stored
 
-FLUSH = 0.015  # seconds that a receipt waits for company
+FLUSH = 0.015  # seconds that a receipt waits to be sent with others
 FLUSH_SIZE = 100
-REMEMBERED = 8192  # faces known to be stored, so that a re-send costs no PUT
-OVERHEAD = 1024  # bytes that a message costs beside its payload, roughly
-LARGEST = 7680 * 4320  # pixels: an 8K camera's whole frame; whoever looks at it must decode it
-HELD_BYTES = 64 << 20  # held in memory at most; what is beyond is dropped, and sent again
-DRAIN = 4.0  # seconds to finish what is under way at SIGTERM
+REMEMBERED = 8192  # faces known to be stored, for which a resend needs no PUT
+OVERHEAD = 1024  # approximate bytes of memory per message, in addition to its payload
+MAX_PIXELS = 7680 * 4320  # the frame of an 8K camera; viewers have to decode the whole image
+HELD_BYTES = 64 << 20  # memory for payloads; messages beyond it are dropped, and resent later
+DRAIN = 4.0  # seconds to finish pending PUTs after SIGTERM
 WATCH_EVERY = 1.0  # seconds
-DEAF = 5.0  # seconds without its own echo: the broker does not deliver what it has granted
-FUTILE = 20  # messages in a row of which no face was stored, beside those of one device
+DEAF = 5.0  # seconds without the echo until the broker counts as not delivering
+FUTILE = 20  # consecutive messages without a stored face, not counting those of one device
 
 _Origin = tuple[str, str, str, date]
-"""What a receipt is for: device, camera, epoch, and the day."""
+"""Key of a receipt: device, camera, epoch, and day."""
 
 STORED = Counter("facefleet_faces_stored", "Faces stored, or found in the bucket", ["since"])
 QUARANTINED = Counter("facefleet_messages_quarantined", "Messages stored in quarantine/")
-REFUSED = Counter("facefleet_faces_refused", "Faces that the bucket refuses for good")
+REFUSED = Counter("facefleet_faces_refused", "Faces that the bucket refuses permanently")
 DROPPED = Counter("facefleet_messages_dropped", "Messages dropped because memory was full")
 REPEATED = Counter("facefleet_messages_repeated", "Repeated messages that needed no PUT")
 HELD = Gauge("facefleet_held_bytes", "Payloads held in memory")
 
 
 def run(settings: ProcessorSettings) -> None:
-    """Run until SIGTERM; then finish what is under way, for at most a few seconds."""
+    """Store faces until SIGTERM, then finish pending PUTs within a few seconds."""
     health = Health("broker", "bucket", service="processor")
     serve_health(settings.http, health)
     asyncio.run(run_until_signal(_Processor(settings, health).run(), health))
 
 
 class _Processor:
-    """One subscription, PUTs by the store, and receipts in batches.
+    """Receives faces by one subscription, PUTs them by the store, and sends batches of receipts.
 
-    The store leaves what it has finished on a queue, and the loop is not woken for each: the flush
-    that ends a batch of receipts collects them.
+    The store's thread puts finished jobs into a queue. It does not wake the loop for each of them:
+    the periodic flush that sends receipts also collects finished jobs.
     """
 
     def __init__(self, settings: ProcessorSettings, health: Health) -> None:
@@ -96,10 +96,10 @@ class _Processor:
         self._memory = Memory(HELD_BYTES)
         self._cameras = Cameras()
         self._statuses = Statuses()
-        self._cleared: set[str] = set()  # topics of retained faces, which the broker is to forget
-        self._clearing = False  # some have come since the last look
+        self._cleared: set[str] = set()  # topics of retained faces, which the broker must forget
+        self._clearing = False  # retained faces have arrived since the last check
         self._up_since: float | None = None  # monotonic seconds
-        self._hears = False  # faces through this connection
+        self._hears = False  # this connection has delivered a message on a face topic
         self._done: OrderedDict[str, tuple[FaceName, date]] = OrderedDict()  # by topic, latest last
         self._receipts: dict[_Origin, Receipt] = {}
         self._news: dict[tuple[str, str], list[str]] = {}  # keys, by device and camera
@@ -107,7 +107,7 @@ class _Processor:
         self._draining = False
 
     async def run(self) -> None:
-        """Until cancelled."""
+        """Process messages until cancelled."""
         loop = asyncio.get_running_loop()
         bucket_met = partial(self._health.set, "bucket", None)
         self._store.probed.add_done_callback(lambda _: loop.call_soon_threadsafe(bucket_met))
@@ -116,8 +116,8 @@ class _Processor:
         try:
             ends = {connection, watch, asyncio.wrap_future(self._store.ended)}
             ended, _ = await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
-            for one in ended:
-                one.result()
+            for task in ended:
+                task.result()
         finally:
             self._draining = True
             watch.cancel()
@@ -127,7 +127,7 @@ class _Processor:
             connection.cancel()
             await asyncio.wait({connection})
 
-    # -- on the loop ---------------------------------------------------------------------------
+    # -- messages ------------------------------------------------------------------------------
 
     def _on_up(self) -> None:
         self._up_since = time.monotonic()
@@ -139,7 +139,7 @@ class _Processor:
         self._health.set("broker", sentence)
 
     async def _watch(self) -> None:
-        """Until it hears faces, ask for an echo; then look for retained ones, again and again."""
+        """Request an echo until faces arrive. From then on, request retained faces regularly."""
         while True:
             await asyncio.sleep(WATCH_EVERY)
             if self._up_since is None:
@@ -157,11 +157,11 @@ class _Processor:
 
     def _deaf(self) -> str:
         advice = (
-            "give it a broker with shared subscriptions, or leave out FACEFLEET_SHARE"
+            "use a broker with shared subscriptions, or unset FACEFLEET_SHARE"
             if self._subscription != FACES
-            else "let this processor write and read faces/# there"
+            else "allow this processor to read and write faces/#"
         )
-        return f"the broker grants {self._subscription} and delivers nothing: {advice}"
+        return f"the broker grants {self._subscription} but delivers nothing: {advice}"
 
     def _on_message(self, topic: str, payload: bytes, retain: bool) -> None:
         if self._draining:
@@ -179,7 +179,7 @@ class _Processor:
         if not payload and topic in self._cleared:
             self._cleared.discard(topic)
             return
-        if retain:  # by a device that wants the broker's memory: no other retains a face
+        if retain:  # from a hostile device that fills the broker's memory: faces are not retained
             self._clearing = True
             self._cleared.add(topic)
             self._connection.publish(topic, b"", retain=True)
@@ -195,11 +195,11 @@ class _Processor:
         elif not self._memory.take(_device(topic), _cost(topic, payload)):
             DROPPED.inc()
         else:
-            self._take(judge(topic, payload, self._max_bytes, self._cameras))
+            self._put(classify_message(topic, payload, self._max_bytes, self._cameras))
         if not self._flushing:
             self._flush_soon()
 
-    def _take(self, job: "_Job") -> None:
+    def _put(self, job: "_Job") -> None:
         self._under_way.add(job.topic)
         job.put = self._store.create(job.key, job.payload, job.attributes, job.digest)
         job.put.add_done_callback(lambda _: self._finished.put(job))
@@ -209,7 +209,7 @@ class _Processor:
         asyncio.get_running_loop().call_later(FLUSH, self._flush)
 
     def _flush(self) -> None:
-        """Collect what has been finished, and say so to each camera."""
+        """Collect finished jobs and send their receipts."""
         if not self._finished.empty():
             self._health.set("bucket", None)
         while not self._finished.empty():
@@ -229,13 +229,11 @@ class _Processor:
         if refusal is not None:
             REFUSED.inc()
             self._yield.failed(_device(job.topic), "refused by the bucket", str(refusal))
-            log.error("the bucket refuses this object", topic=job.topic[:200], reason=str(refusal))
+            log.error("bucket refused an object", topic=job.topic[:200], reason=str(refusal))
         elif job.fault is not None:
             QUARANTINED.inc()
-            self._yield.failed(_device(job.topic), "put into quarantine", job.fault)
-            log.warning(
-                "a message was put into quarantine", topic=job.topic[:200], reason=job.fault
-            )
+            self._yield.failed(_device(job.topic), "quarantined", job.fault)
+            log.warning("message quarantined", topic=job.topic[:200], reason=job.fault)
         else:
             STORED.labels("now" if job.put.result().new else "earlier").inc()
             self._yield.stored()
@@ -258,7 +256,7 @@ class _Processor:
         self._news.setdefault((name.device, name.camera), []).append(key)
 
     def _receipt(self, name: FaceName, day: date) -> Receipt:
-        """The receipt that is being filled for the face's outbox, of what was stored that day."""
+        """Return the open receipt for the face's outbox and the day, or start a new one."""
         origin = (name.device, name.camera, name.epoch, day)
         receipt = self._receipts.get(origin)
         if receipt is not None and len(receipt) >= FLUSH_SIZE:
@@ -269,7 +267,7 @@ class _Processor:
         return receipt
 
     def _publish(self, origin: _Origin) -> None:
-        # One that does not get through is given again when its faces come again.
+        # If this receipt is lost, the faces are resent, and get another one.
         device, camera, _, _ = origin
         receipt = self._receipts.pop(origin)
         self._connection.publish(receipts_topic(device, camera), receipt.encode(), self._qos)
@@ -279,22 +277,22 @@ class _Processor:
 
 
 class Yield:
-    """Notices when nothing comes of what is sent, though the bucket answers.
+    """Notices when no face is stored although messages arrive and the bucket responds.
 
-    One device does not decide: the messages of whichever has sent the most do not count.
+    A single device cannot cause this: messages of the device that sent most do not count.
     """
 
     def __init__(self) -> None:
-        self._of: Tally[str] = Tally()  # messages by device, since the last face that was stored
-        self._fates: Tally[str] = Tally()  # of these
-        self._reason = ""  # of the latest
+        self._of: Tally[str] = Tally()  # messages by device, since the last stored face
+        self._fates: Tally[str] = Tally()  # outcomes of these messages
+        self._reason = ""  # why the latest was not stored
 
     def stored(self) -> None:
         self._of.clear()
         self._fates.clear()
 
     def failed(self, device: str, fate: str, reason: str) -> None:
-        if self.problem is None or device in self._of:  # more devices would say no more
+        if self.problem is None or device in self._of:  # further devices would add nothing
             self._of[device] += 1
         self._fates[fate] += 1
         self._reason = reason
@@ -305,14 +303,14 @@ class Yield:
             return None
         fates = ", ".join(f"{count} {fate}" for fate, count in sorted(self._fates.items()))
         return (
-            f"no face was stored of the last {self._fates.total()} messages of several devices "
-            f"({fates}), the latest because {self._reason}: see who sends them in this log"
+            f"none of the last {self._fates.total()} messages from several devices was stored "
+            f"({fates}; latest reason: {self._reason}): see this log for their topics"
         )
 
 
 @dataclass(slots=True)
 class _Job:
-    """A PUT, and what became of it."""
+    """A message, and the PUT that stores it."""
 
     topic: str
     payload: bytes
@@ -329,23 +327,23 @@ class _Job:
 
 
 def _cost(topic: str, payload: bytes) -> int:
-    """Bytes of memory, roughly. No face's topic is long, but anybody's may be."""
+    """Estimate a message's memory in bytes, including its topic, which may be hostile and long."""
     return len(payload) + max(OVERHEAD, sys.getsizeof(topic))
 
 
 def _device(topic: str) -> str:
-    """Whose message it is, as far as the topic says so: the broker lets no device use another's."""
+    """Return the device in the topic. The broker enforces that a device uses its own name."""
     return topic.split("/", 2)[1] if "/" in topic else ""
 
 
-def judge(topic: str, payload: bytes, max_bytes: int, cameras: Cameras) -> _Job:
-    """Where a message goes: under its name where it is a face, or else into quarantine."""
+def classify_message(topic: str, payload: bytes, max_bytes: int, cameras: Cameras) -> _Job:
+    """Decide where a message is stored: a face under its name, anything else in quarantine."""
     name = FaceName.of_topic(topic)
     digest = hashlib.sha256(payload).digest()
     if name is not None and name.tag != tag_of(digest):
-        # Damaged on its way, or somebody else's: the one that the tag names is still to come,
-        # so there is no receipt for this.
-        name, fault = None, "the payload is not the one that the topic's tag names"
+        # Damaged in transit, or forged. The face with this tag is still to come, so this message
+        # gets no receipt.
+        name, fault = None, "the payload does not match the tag in the topic"
     else:
         fault = _fault(name, payload, max_bytes, cameras)
     if fault is None:
@@ -362,16 +360,16 @@ def judge(topic: str, payload: bytes, max_bytes: int, cameras: Cameras) -> _Job:
 
 
 def _fault(name: FaceName | None, payload: bytes, max_bytes: int, cameras: Cameras) -> str | None:
-    """Why a message is not a face that can be stored under its topic, or None."""
+    """Return why a message cannot be stored as a face under its topic, or None if it can."""
     if name is None:
         return "the topic is not a face's name"
     if len(payload) > max_bytes:
         return f"{len(payload)} bytes are more than the {max_bytes} allowed"
     size = jpeg.size(payload)
     if size is None:
-        return "the payload is not a whole JPEG"
-    if size[0] * size[1] > LARGEST:
-        return f"{size[0]} x {size[1]} pixels are more than a camera's"
+        return "the payload is not a complete JPEG"
+    if size[0] * size[1] > MAX_PIXELS:
+        return f"{size[0]} x {size[1]} pixels are more than the {MAX_PIXELS} allowed"
     if not cameras.takes(name):
         return f"{name.device} has more than {CAMERAS} cameras"
     return None

@@ -1,1 +1,1 @@
-"""What a camera sees: sources of frames, detectors, and faces as JPEG. Knows nothing of MQTT."""
+"""Sources of frames, face detectors, and faces as JPEG. Independent of MQTT."""

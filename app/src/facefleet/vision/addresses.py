@@ -1,4 +1,4 @@
-"""What may be shown of a source: only what is known not to be a secret."""
+"""Redact a camera's source for logs: show only parts that cannot be secret."""
 
 import ipaddress
 import re
@@ -7,25 +7,25 @@ STREAMS = ("rtsp", "rtsps", "http", "https")
 
 _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _HOST = re.compile(rf"{_LABEL}(?:\.{_LABEL})*", re.IGNORECASE)
-# User and password have no delimiter of an address in them, and there is one @ in all.
+# Requires user and password without URL delimiters, and a single @.
 _ADDRESS = re.compile(
     r"(?:[^@/?#\\\s]*@)?(?P<host>\[[0-9a-f:.]+\]|[^@/?#\\\s:]+)(?::(?P<port>\d{1,5}))?(?:[/?#][^@]*)?",
     re.IGNORECASE,
 )
-_PATH = re.compile(r"[\w./ -]*")  # nothing that an address, or what was meant as one, has
+_PATH = re.compile(r"[\w./ -]*")  # without any delimiter that even a mistyped URL would have
 
 
 def scheme(source: str) -> str | None:
-    """The scheme of a stream's address, in small letters; None where it is not one."""
+    """Return the scheme of a stream's URL in lower case, or None for other sources."""
     found, separator, _ = source.partition("://")
     return found.lower() if separator and found.lower() in STREAMS else None
 
 
 def shown(source: str) -> str:
-    """`source` for a log or a status: user, password, path and query of an address are left out.
+    """Return `source` for a log or a status, without user, password, path and query of a URL.
 
-    Where it cannot be told which part is the host, the host is left out too: a password may hold
-    any delimiter, and a typing error moves the parts.
+    If the host cannot be identified with certainty, it is omitted as well, because a password may
+    contain any delimiter, and a typo may shift the parts.
     """
     if (known := scheme(source)) is not None:
         return f"{known}://{_host(source.partition('://')[2])}"
@@ -47,7 +47,7 @@ def _host(rest: str) -> str:
     except ValueError:
         if not _HOST.fullmatch(host):
             return "..."
-        # `rtsp://admin:12345` lacks its host: what looks like host and port is user and password.
+        # `rtsp://admin:12345` has no host: it only looks like host and port.
         if "." not in host:
             port = None
     return f"{host}:{port}" if port else host

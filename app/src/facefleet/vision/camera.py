@@ -1,4 +1,4 @@
-"""A camera that comes back: paced, reopened after every failure, always with a fresh frame."""
+"""A camera with a maximum frame rate that is reopened after every failure."""
 
 import threading
 import time
@@ -17,19 +17,19 @@ _LONGEST_WAIT = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """A picture and when it was taken. The picture is valid until the next frame is asked for."""
+    """An image and its capture time. The image is valid until the next frame is requested."""
 
     image: np.ndarray  # (height, width, 3), uint8, BGR, read-only
     captured: datetime  # UTC
 
 
 class Camera:
-    """The frames of a source, until `stop` is set: iterate over it.
+    """Iterates over the frames of a source, at most `fps` per second, until `stop` is set.
 
-    `source` is what `sources.open_source` takes. No more than `fps` frames a second come. A
-    failure calls `on_state` with a sentence, and the first good frame after it (and the very
-    first) with None. What ends is opened again: a recording starts over, and an address that
-    answers with one picture is asked for the next.
+    `source` is anything that `sources.open_source` accepts. `on_state` is called with a sentence on
+    each failure, and with None on the first good frame at the start and after a failure. A source
+    that ends is opened again: a recording starts over, and a URL that returns a single image is
+    requested again.
     """
 
     def __init__(
@@ -72,5 +72,5 @@ class Camera:
 
     @property
     def broken(self) -> int:
-        """Packets and frames so far that could not be decoded."""
+        """Number of packets and frames so far that could not be decoded."""
         return self._feed.broken

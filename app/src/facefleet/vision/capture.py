@@ -1,4 +1,4 @@
-"""What OpenCV captures: cameras at this machine, streams over the network, video files."""
+"""Sources that OpenCV captures: local cameras, network streams, and video files."""
 
 import os
 import time
@@ -11,24 +11,24 @@ from facefleet.vision.addresses import scheme, shown
 from facefleet.vision.errors import CameraEndedError, CameraError
 from facefleet.vision.pictures import bounded
 
-# Errors are reported here, in sentences; what OpenCV and FFmpeg say beside is noise, and may name
-# an address with its password.
+# This module reports errors in sentences. Messages of OpenCV and FFmpeg would only add noise, and
+# might contain a URL with its password.
 os.environ["OPENCV_FFMPEG_LOGLEVEL"] = "-8"
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
-_TIMEOUT = 10.0  # seconds; a camera that says nothing for this long is gone
-# OpenCV fails alike over a packet that is broken and at the end. After this many failures in a row,
-# which take some milliseconds at an end, it is the end.
+_TIMEOUT = 10.0  # seconds without a frame until a camera counts as gone
+# OpenCV fails in the same way for a broken packet and at the end of a file. This many consecutive
+# failures, which take some milliseconds at the end, count as the end.
 _BROKEN_PACKETS = 10_000
 _BROKEN_FRAMES = 100  # in a row
 
 
 class _Capture:
-    """A cv2.VideoCapture whose failures are sentences."""
+    """A cv2.VideoCapture that reports failures in sentences."""
 
     def __init__(self, source: str, api: int, options: list[int], name: str, hint: str) -> None:
         self.broken = 0
-        """Packets and frames so far that could not be decoded."""
+        """Number of packets and frames so far that could not be decoded."""
         self._name = name
         self._broken_frames = 0  # since the last good one
         self._played = False
@@ -50,12 +50,12 @@ class _Capture:
                 return
             if time.monotonic() > deadline:
                 raise CameraError(
-                    f"{self._name} sends no more frames: see that it is on and connected."
+                    f"{self._name} sends no more frames: check that it is on and connected."
                 )
         raise self._over()
 
     def retrieve(self) -> np.ndarray | None:
-        """The frame that was grabbed, or None where it is broken."""
+        """Return the frame that was grabbed, or None if it cannot be decoded."""
         try:
             ok, image = self._capture.retrieve()
         except (cv2.error, MemoryError):
@@ -69,7 +69,7 @@ class _Capture:
         if self._broken_frames == _BROKEN_FRAMES:
             raise CameraError(
                 f"{self._name} sends frames that cannot be decoded: "
-                "choose another format or a smaller picture for it."
+                "choose another format or a lower resolution."
             )
         return None
 
@@ -79,11 +79,11 @@ class _Capture:
     def _over(self) -> CameraError:
         if self._played:
             return CameraEndedError(f"{self._name} has ended.")
-        return CameraError(f"{self._name} has no frame that can be read: replace it.")
+        return CameraError(f"{self._name} has no readable frames: replace it.")
 
 
 class DeviceSource(_Capture):
-    """A camera at this machine, such as /dev/video0 or /dev/v4l/by-id/..."""
+    """A camera of this machine, such as /dev/video0 or /dev/v4l/by-id/..."""
 
     live = True
 
@@ -97,19 +97,19 @@ class DeviceSource(_Capture):
             cv2.CAP_V4L2,
             [],
             f"The camera {shown(device)}",
-            "end what else uses it, and let this user into the group video.",
+            "stop other programs that use it, and add this user to the group video.",
         )
-        self._capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)  # nothing old waits in a queue
+        self._capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)  # queue no old frames
 
     def _over(self) -> CameraError:
-        return CameraError(f"{self._name} sends no more frames: see that it is connected.")
+        return CameraError(f"{self._name} sends no more frames: check that it is connected.")
 
 
 class StreamSource(_Capture):
-    """A camera in the network: an RTSP or HTTP address.
+    """A network camera at an RTSP or HTTP URL.
 
-    Some answer with one picture, and some end now and then: an end after a frame is no failure, and
-    whoever reads opens the address again.
+    Some cameras return a single image, and some streams end now and then. So an end after at least
+    one frame is not a failure, and the caller opens the URL again.
     """
 
     live = True
@@ -120,28 +120,28 @@ class StreamSource(_Capture):
             *(cv2.CAP_PROP_READ_TIMEOUT_MSEC, int(1000 * _TIMEOUT)),
         ]
         super().__init__(
-            f"{scheme(address)}://{address.partition('://')[2]}",  # FFmpeg knows small letters only
+            f"{scheme(address)}://{address.partition('://')[2]}",  # FFmpeg requires lower case
             cv2.CAP_FFMPEG,
             timeouts,
             f"The stream {shown(address)}",
-            "see that it is on, and that address, user and password are right.",
+            "check that it is on, and that address, user and password are correct.",
         )
 
 
 class VideoSource(_Capture):
-    """A video file, frame by frame; none is dropped."""
+    """A video file, played frame by frame without dropping any."""
 
     live = False
 
     def __init__(self, path: Path) -> None:
         name = f"The video {path}"
-        hint = "it is no video that FFmpeg reads, or this user may not read it."
+        hint = "check that FFmpeg supports it and that this user may read it."
         try:
             self._file = path.open("rb")
         except OSError as error:
             raise CameraError(f"{name} cannot be opened: {hint}") from error
-        # By its handle: a name may be a pattern or an address for FFmpeg, and one that is not UTF-8
-        # ends the process.
+        # Open the file by its descriptor: FFmpeg may take a name for a pattern or a URL, and a name
+        # that is not UTF-8 terminates the process.
         try:
             super().__init__(f"/proc/self/fd/{self._file.fileno()}", cv2.CAP_FFMPEG, [], name, hint)
         except CameraError:

@@ -1,4 +1,4 @@
-"""Find the faces in a picture: with Haar cascades, which OpenCV brings, or with a YuNet model."""
+"""Detect faces with a Haar cascade, which OpenCV includes, or with a YuNet model."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,22 +9,22 @@ import numpy as np
 
 from facefleet.vision.errors import VisionError
 
-# alt2 found as many faces of the sample as the default cascade, without a false one. Equalizing
-# the histogram lost faces, and smaller steps doubled the time for no face more.
+# On the sample, alt2 found as many faces as the default cascade, without false positives.
+# Histogram equalization lost faces, and smaller steps doubled the time without finding more.
 _HAAR = Path(cv2.data.haarcascades) / "haarcascade_frontalface_alt2.xml"
 _HAAR_STEP = 1.2
 _HAAR_NEIGHBOURS = 3
-_HAAR_WINDOW = 20  # pixels of the smallest face that the cascade knows
-_HAAR_PIXELS = 9_000_000  # of what is looked at; at 30 bytes for each, this bounds the memory
+_HAAR_WINDOW = 20  # pixels of the smallest face that the cascade can detect
+_HAAR_PIXELS = 9_000_000  # maximum to search, which bounds the memory (30 bytes per pixel)
 
-_YUNET_SCORE = 0.8  # 0.9 cost recall
-_YUNET_FACE = 30  # pixels; YuNet found every face of this height, fewer below 24
-_YUNET_PIXELS = 5_000_000  # of what is looked at; at 75 bytes for each, this bounds the memory
+_YUNET_SCORE = 0.8  # 0.9 missed faces
+_YUNET_FACE = 30  # pixels; YuNet found every face of this height, but fewer below 24
+_YUNET_PIXELS = 5_000_000  # maximum to search, which bounds the memory (75 bytes per pixel)
 
 
 @dataclass(frozen=True, slots=True)
 class Detection:
-    """A face's box in pixels, inside the image. Scores compare within one detector only."""
+    """A face's box in pixels, inside the image. Scores of different detectors do not compare."""
 
     x: int
     y: int
@@ -34,20 +34,20 @@ class Detection:
 
 
 class Detector(Protocol):
-    """Finds faces. Not for several threads at once."""
+    """Detects faces. Not thread-safe."""
 
     name: str
 
     def __call__(self, image: np.ndarray) -> list[Detection]:
-        """The faces in `image`: (height, width, 3), uint8, BGR."""
+        """Return the faces in `image`: (height, width, 3), uint8, BGR."""
 
 
 def load_detector(model: Path | None, min_face: int) -> Detector:
-    """YuNet where `model` names its ONNX file, else Haar, for faces of at least `min_face` pixels.
+    """Return YuNet if `model` names its ONNX file, else Haar, for faces from `min_face` pixels.
 
-    Raises VisionError where the model cannot be read.
+    Raises VisionError if the model cannot be read.
     """
-    # One thread: a second one costs up to half as much CPU again, which other services need.
+    # A second thread would cost up to 50% more CPU, which other services need.
     cv2.setNumThreads(1)
     return Haar(min_face) if model is None else YuNet(model, min_face)
 
@@ -62,7 +62,7 @@ class Haar:
         self._min_face = min_face
 
     def __call__(self, image: np.ndarray) -> list[Detection]:
-        # The larger the smallest face, the more the cascade itself shrinks the picture.
+        # The larger the minimum face, the more the cascade shrinks the image to save memory.
         height, width = image.shape[:2]
         least = max(self._min_face, round(_HAAR_WINDOW * (height * width / _HAAR_PIXELS) ** 0.5))
         boxes, _, weights = self._cascade.detectMultiScale3(
@@ -70,7 +70,7 @@ class Haar:
             scaleFactor=_HAAR_STEP,
             minNeighbors=_HAAR_NEIGHBOURS,
             minSize=(least, least),
-            outputRejectLevels=True,  # gives the weights
+            outputRejectLevels=True,  # needed to get the weights
         )
         return [
             Detection(*map(int, box), score=round(float(weight), 2))
@@ -85,7 +85,7 @@ class YuNet:
 
     def __init__(self, model: Path, min_face: int) -> None:
         self._min_face = min_face
-        # A smaller image takes as much less time, and at this size no face is missed.
+        # Time is proportional to the number of pixels, and no face is missed at this scale.
         self._scale = min(1.0, _YUNET_FACE / min_face)
         self._input_size = (64, 64)
         try:
@@ -98,7 +98,7 @@ class YuNet:
             self._net = cv2.FaceDetectorYN.create(
                 "onnx", content, np.empty(0, np.uint8), self._input_size, _YUNET_SCORE
             )
-            # Another network loads as well; it fails when it is used.
+            # Other networks load without an error, but fail when used.
             self._net.detect(np.zeros((64, 64, 3), np.uint8))
         except cv2.error as error:
             raise VisionError(
@@ -117,14 +117,14 @@ class YuNet:
         _, faces = self._net.detect(image)
         if faces is None:
             return []
-        # Of a picture of a few pixels it says anything.
-        whole = faces[np.isfinite(faces).all(axis=1)]
-        found = (_detection(face, scale, width, height) for face in whole)
-        return [one for one in found if max(one.width, one.height) >= self._min_face]
+        # For images of a few pixels, the output may not be finite.
+        finite = faces[np.isfinite(faces).all(axis=1)]
+        found = (_detection(face, scale, width, height) for face in finite)
+        return [face for face in found if max(face.width, face.height) >= self._min_face]
 
 
 def _detection(face: np.ndarray, scale: float, width: int, height: int) -> Detection:
-    """From a row of 15 numbers: the box, five landmarks, the score."""
+    """Convert a row of 15 numbers: the box, five landmarks, and the score."""
     x, y, box_width, box_height = face[:4] / scale
     left, right = (round(float(side)) for side in np.clip((x, x + box_width), 0, width))
     top, bottom = (round(float(side)) for side in np.clip((y, y + box_height), 0, height))

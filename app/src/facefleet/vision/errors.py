@@ -1,4 +1,4 @@
-"""What goes wrong between a camera and a face, each as one sentence for the person in charge."""
+"""Errors of cameras and detectors; each message is one sentence for the operator."""
 
 from facefleet.errors import FacefleetError
 
@@ -12,8 +12,8 @@ class CameraError(FacefleetError):
 
 
 class CameraEndedError(CameraError):
-    """What was opened has ended, after at least one frame; it can be opened again."""
+    """A source has ended after at least one frame. It can be opened again."""
 
 
 class PictureError(FacefleetError):
-    """A file of a folder is not a picture that can be used; the text says why."""
+    """A file is not a usable image; the message says why."""

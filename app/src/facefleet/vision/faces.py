@@ -1,4 +1,4 @@
-"""Cut a face out of a frame, as a small gray JPEG."""
+"""Crop a face from a frame as a small gray JPEG."""
 
 from datetime import UTC, datetime
 
@@ -10,7 +10,7 @@ from facefleet.vision.detectors import Detection
 
 _MARGIN = 0.2  # of the box, on each side
 _QUALITY = 90
-_LONGEST = 800  # pixels of a crop's side; even of noise, that is less than a processor takes
+_LONGEST = 800  # pixels of a crop's longer side; even noise then fits into a processor's limit
 
 
 def encode_face(
@@ -22,9 +22,10 @@ def encode_face(
     captured: datetime,
     detector: str,
 ) -> bytes:
-    """The face and a margin, cut out of `image` ((height, width, 3), uint8, BGR), as a gray JPEG.
+    """Crop the face with a margin from `image` ((height, width, 3), uint8, BGR) as a gray JPEG.
 
-    A close-up is made smaller, and its box stays that in the frame. `captured` has a time zone.
+    A large crop is scaled down, but the box in the EXIF refers to the frame. `captured` must have a
+    time zone.
     """
     margin_x, margin_y = round(_MARGIN * detection.width), round(_MARGIN * detection.height)
     crop = image[

@@ -1,4 +1,4 @@
-"""An open source, in a process of its own: `reader`."""
+"""The frames of a source that is opened and decoded by a separate process (`reader`)."""
 
 import contextlib
 import json
@@ -19,42 +19,40 @@ from facefleet.vision.addresses import shown
 from facefleet.vision.errors import CameraEndedError, CameraError
 from facefleet.vision.reader import MESSAGE, NEXT
 
-_LOOK = 0.2  # seconds between looks at `stop` while a frame is awaited
-_SILENCE = 60.0  # seconds; a source that hangs longer than any of its own timeouts is given up
-_GOODBYE = 0.5  # seconds for a camera to be told that its stream is no longer wanted
-_TOLD = 1000  # skipped files that are told once
+_POLL_INTERVAL = 0.2  # seconds between checks of `stop` while waiting for a frame
+_HANG_TIMEOUT = 60.0  # seconds, longer than any timeout of a source itself
+_CLOSE_TIMEOUT = 0.5  # seconds for the process to end its camera's stream
+_MAX_REPORTED = 1000  # skipped files to remember, so as to report each of them once
 
 
 class Feed:
-    """The frames of a source, asked for one by one.
+    """The frames of a source, requested one by one.
 
-    The process behind it is started when a frame is asked for, and again after it has ended. It is
-    also what keeps a camera that blocks from holding up who wants to stop, and a live one from
-    falling behind: who asks gets the next frame and not one from a queue.
+    The process is started when a frame is requested, and again after it has ended. With a separate
+    process, a camera that blocks cannot delay a stop, and a live camera cannot fall behind: each
+    request returns the next frame, not one from a queue.
     """
 
     def __init__(self, source: str) -> None:
         self._source = source
         self._name = shown(source)
         self._process: subprocess.Popen | None = None
-        self._file: str | None = None  # that the process reads now
-        self._skip: list[str] = []  # files that ended a process
-        self._told: set[str] = set()
-        self._broken = 0
+        self._file: str | None = None  # the file that the process is reading
+        self._skip: list[str] = []  # files that made a process end
+        self._reported: set[str] = set()
+        self._broken = 0  # as last reported by the current process
         self.broken = 0
-        """Packets and frames so far that could not be decoded."""
+        """Number of packets and frames so far that could not be decoded."""
 
     def next(self, stop: Event) -> np.ndarray | None:
-        """Wait for a frame, (height, width, 3), uint8, BGR, which is valid until the next is asked.
+        """Wait for a frame, (height, width, 3), uint8, BGR, that is valid until the next call.
 
-        None when `stop` is set first. Raises CameraError, and CameraEndedError where the source has
-        ended; asked again, it is opened again.
+        Return None if `stop` is set first. Raises CameraError, or CameraEndedError if the source
+        has ended; the next call opens it again.
         """
         if self._process is None:
             self._start()
-        with contextlib.suppress(
-            BrokenPipeError
-        ):  # what it said before its end is still to be read
+        with contextlib.suppress(BrokenPipeError):  # its last messages can still be read
             self._control.send(NEXT)
         return self._await_frame(stop)
 
@@ -63,7 +61,7 @@ class Feed:
         if self._process is not None:
             self._control.close()
             try:
-                self._process.wait(_GOODBYE)
+                self._process.wait(_CLOSE_TIMEOUT)
             except subprocess.TimeoutExpired:
                 self._process.kill()
                 self._process.wait()
@@ -72,7 +70,7 @@ class Feed:
 
     def _start(self) -> None:
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self._control.settimeout(_LOOK)
+        self._control.settimeout(_POLL_INTERVAL)
         self._memory = os.memfd_create("frame")
         self._map = mmap.mmap(-1, 1)
         self._broken = 0
@@ -80,31 +78,31 @@ class Feed:
         with theirs:
             self._process = subprocess.Popen(
                 [sys.executable, "-P", "-m", "facefleet.vision.reader", *map(str, handles)],
-                # Each thread of its pool would reserve memory that counts as filled.
+                # Each thread in OpenBLAS's pool would reserve memory that counts towards the limit.
                 env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 pass_fds=handles,
             )
-        # Not as an argument, which everybody on the machine may read.
+        # Not as an argument, which every user of the machine can read.
         with contextlib.suppress(BrokenPipeError):
             self._control.send(json.dumps({"source": self._source, "skip": self._skip}).encode())
 
     def _await_frame(self, stop: Event) -> np.ndarray | None:
-        deadline = time.monotonic() + _SILENCE
+        deadline = time.monotonic() + _HANG_TIMEOUT
         while not stop.is_set():
             try:
                 answer = self._control.recv(MESSAGE)
-            except ConnectionResetError:  # comes once, and before what is still to be read
+            except ConnectionResetError:  # raised once, before the remaining messages can be read
                 continue
             except TimeoutError:
                 if time.monotonic() < deadline:
                     continue
-                raise self._give_up(f"has hung for {_SILENCE:.0f} s") from None
+                raise self._give_up(f"did not respond for {_HANG_TIMEOUT:.0f} s") from None
             if not answer:
                 code = self._process.wait()
                 how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
-                raise self._give_up(f"has ended what reads it ({how})")
+                raise self._give_up(f"crashed the reader process ({how})")
             message = json.loads(answer)
             if "frame" in message:
                 self._count(message["broken"])
@@ -126,23 +124,23 @@ class Feed:
         return np.frombuffer(self._map, np.uint8, size).reshape(height, width, 3)
 
     def _count(self, broken: int) -> None:
-        # A source that was opened again counts from zero.
+        # The count restarts from zero when the source is opened again.
         self.broken += broken - self._broken if broken >= self._broken else broken
         self._broken = broken
 
     def _skipped(self, file: str, reason: str) -> None:
-        """Say so once, though the folder is played again and again."""
-        if file not in self._told:
-            if len(self._told) < _TOLD:
-                self._told.add(file)
+        """Log a skipped file once, although the folder is played repeatedly."""
+        if file not in self._reported:
+            if len(self._reported) < _MAX_REPORTED:
+                self._reported.add(file)
             log.warning(f"skipped: {reason}", file=printable(file))
 
-    def _give_up(self, what: str) -> CameraError:
-        """End the process, and leave out the file that it was at, if any, in the next."""
+    def _give_up(self, failure: str) -> CameraError:
+        """End the process. If it was reading a file, skip that file from now on."""
         self._process.kill()
         self.close()
         if self._file is not None:
             self._skip.append(self._file)
-            self._skipped(self._file, f"it {what}")
+            self._skipped(self._file, f"it {failure}")
             self._file = None
-        return CameraError(f"{self._name} {what}: it is opened again.")
+        return CameraError(f"{self._name} {failure}: reopening it.")

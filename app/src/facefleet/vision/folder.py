@@ -1,4 +1,4 @@
-"""A folder of pictures, played in the order of their names."""
+"""A folder of images, played in the order of their names."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -10,10 +10,10 @@ from facefleet.vision.pictures import read_picture
 
 
 class FolderSource:
-    """Each picture once. Raises CameraError where the folder cannot be listed.
+    """Each image of a folder, once. Raises CameraError if the folder cannot be listed.
 
-    `on_file` is called with each file before it is read, and says whether to; `on_skip` with each
-    that is no picture, and why.
+    `on_file` is called before a file is read, and returns whether to read it. `on_skip` is called
+    with each file that is not an image, and the reason.
     """
 
     live = False
@@ -32,12 +32,12 @@ class FolderSource:
             self._files = iter(sorted(path.iterdir()))
         except OSError as error:
             raise CameraError(
-                f"The folder {path} cannot be listed: let this user read it."
+                f"The folder {path} cannot be listed: allow this user to read it."
             ) from error
         self._played = False
 
     def read(self) -> np.ndarray:
-        """The next picture, of whatever size it has: (height, width, 3), uint8, BGR."""
+        """Return the next image: (height, width, 3), uint8, BGR. Sizes may differ."""
         for file in self._files:
             if not self._on_file(file):
                 continue
@@ -50,7 +50,7 @@ class FolderSource:
                 return image
         if self._played:
             raise CameraEndedError(f"The folder {self._path} has been played.")
-        raise CameraError(f"The folder {self._path} has no picture: put JPEG or PNG files there.")
+        raise CameraError(f"The folder {self._path} has no images: add JPEG or PNG files.")
 
     def close(self) -> None:
-        """Nothing is held open."""
+        """Do nothing: no file is kept open."""

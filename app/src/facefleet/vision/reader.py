@@ -1,17 +1,17 @@
-"""The process that opens a source and decodes it.
+"""The process that opens a source and decodes its frames.
 
-Native code reads what anybody may have sent. Here a fault of it ends, and a bomb fills, a process
-that is started again, and never the one with the outbox.
+Native code decodes untrusted data here. If it crashes or runs out of memory, only this process
+ends, and is started again. The process with the outbox is not affected.
 
-Run as `python -m facefleet.vision.reader SOCKET MEMORY`: SOCKET is a descriptor of a Unix socket
-that keeps messages apart, MEMORY one of the file in memory that a frame is passed in. The first
-message is JSON, `{"source": ..., "skip": [file, ...]}`. Then each NEXT asks for one frame, and is
-answered by an object with one of these keys, after any number of "file" and "skipped":
-  frame    [height, width]: it is in MEMORY until the next NEXT; "broken" counts what was lost
+Run as `python -m facefleet.vision.reader SOCKET MEMORY`. SOCKET is the descriptor of a Unix socket
+that preserves message boundaries; MEMORY is that of an in-memory file for frames. The first message
+is JSON, `{"source": ..., "skip": [file, ...]}`. After that, each NEXT requests one frame. The
+response is an object with one of the first three keys, after any number of "file" and "skipped":
+  frame    [height, width]: the frame is in MEMORY until the next NEXT; "broken" counts losses
   ended    a sentence: the source has ended; the next NEXT opens it again
   error    a sentence: the source has failed; the next NEXT opens it again
-  file     the path that is read now
-  skipped  the path that is no picture; "reason" is a sentence
+  file     the path of the file that is read next
+  skipped  the path of a file that is not an image; "reason" is a sentence
 """
 
 import json
@@ -32,12 +32,12 @@ from facefleet.vision.errors import CameraEndedError, CameraError
 from facefleet.vision.sources import LiveSource, Source, open_source
 
 NEXT = b"next"
-MESSAGE = 1 << 16  # bytes at most
-MEMORY = 640 << 20  # bytes that this process may fill, beside the frame that it passes on
+MESSAGE = 1 << 16  # maximum bytes of a message
+MEMORY = 640 << 20  # bytes that this process may allocate, in addition to the shared frame
 
 
 class _GoneError(Exception):
-    """Who asked for frames has closed the socket or ended."""
+    """The parent process has closed the socket or ended."""
 
 
 class _Reader:
@@ -46,13 +46,13 @@ class _Reader:
         self._memory = memory
         self._map = mmap.mmap(-1, 1)
         self._size = 0
-        self._requested = False  # a frame, and not answered yet
+        self._requested = False  # a request is pending
         order = json.loads(self._receive())
         self._source: str = order["source"]
         self._skip: set[str] = set(order["skip"])
 
     def run(self) -> None:
-        """Until nobody asks any more."""
+        """Serve frames until the parent process closes the socket."""
         while True:
             self._await_request()
             try:
@@ -67,17 +67,17 @@ class _Reader:
                 self._answer({"error": str(error)})
             except (cv2.error, MemoryError):
                 name = shown(self._source)
-                self._answer({"error": f"{name} needs more memory than allowed: make it smaller."})
+                self._answer({"error": f"{name} needs too much memory: lower its resolution."})
 
     def _live(self, source: LiveSource) -> None:
-        """Grab every frame, and decode those that are asked for."""
+        """Grab every frame, but decode only those that are requested."""
         while True:
             source.grab()
             if self._is_requested() and (image := source.retrieve()) is not None:
                 self._pass_on(image, source)
 
     def _recorded(self, source: Source) -> None:
-        """Read the next frame while the last is looked at."""
+        """Read the next frame while the parent processes the last one."""
         while True:
             image = source.read()
             self._await_request()
@@ -95,19 +95,19 @@ class _Reader:
     def _on_file(self, file: Path) -> bool:
         if str(file) in self._skip:
             return False
-        self._tell({"file": str(file)})
+        self._send({"file": str(file)})
         return True
 
     def _on_skip(self, file: Path, reason: str) -> None:
-        self._tell({"skipped": str(file), "reason": reason})
+        self._send({"skipped": str(file), "reason": reason})
 
     def _answer(self, message: dict) -> None:
-        """Answer the request, or the next one where there is none yet."""
+        """Answer the pending request, or else the next one."""
         self._await_request()
         self._requested = False
-        self._tell(message)
+        self._send(message)
 
-    def _tell(self, message: dict) -> None:
+    def _send(self, message: dict) -> None:
         try:
             self._control.send(json.dumps(message).encode())
         except ConnectionError as error:
@@ -136,14 +136,14 @@ class _Reader:
 
 
 def main() -> None:
-    # Who asks says when to end, also where a signal goes to a whole group.
+    # The parent process decides when to end, even if a signal is sent to the whole group.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
-    # Decoders complain about what they read; only what Python says of a fault is for the log.
+    # Keep only Python's errors in the log: decoders write warnings about their input to stderr.
     sys.stderr = os.fdopen(os.dup(2), "w", buffering=1)
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     resource.setrlimit(resource.RLIMIT_DATA, (MEMORY, MEMORY))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # it would hold pictures, and passwords
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core would contain images and passwords
     with socket.socket(fileno=int(sys.argv[1])) as control:
         try:
             _Reader(control, int(sys.argv[2])).run()

@@ -1,4 +1,4 @@
-"""A camera for want of one: two portraits, panned, zoomed, dimmed and with noise, for ever."""
+"""A simulated camera: an endless pan and zoom over a portrait, with changing light and noise."""
 
 from importlib.resources import files
 
@@ -10,12 +10,12 @@ from facefleet.vision.errors import CameraError
 FACES = {"astronaut": (178, 63, 90, 113), "hopper": (183, 120, 170, 212)}
 """The portraits in `samples/`, and the box (x, y, width, height) of the face in each, in pixels."""
 
-_AWAY = (124, 128, 146, 150)  # frames of a round: turn away, be away, come back, the round's end
+_AWAY = (124, 128, 146, 150)  # frames of a cycle: start to leave, gone, start to return, end
 _NOISE = 8.0  # standard deviation of a pixel
 
 
 class Sample:
-    """A source (see `sources.Source`) whose frame `n` is always the same, and its face known."""
+    """A source (see `sources.Source`) whose frames are reproducible and whose face is known."""
 
     live = False
     broken = 0
@@ -35,22 +35,22 @@ class Sample:
         self._size = size
         width, height = size
         self._wall = cv2.resize(cv2.resize(self._photo, (4, 3)), size) // 2
-        # One tile of noise, from which each frame takes another part: drawing it anew costs 20 ms.
+        # Each frame uses another part of this tile, as generating noise takes 20 ms.
         noise = np.random.default_rng(0).normal(128, _NOISE, (height + 64, width + 64, 3))
         self._noise = noise.clip(0, 255).astype(np.uint8)
         self._next = 0
 
     def read(self) -> np.ndarray:
-        """The next frame: (height, width, 3), uint8, BGR."""
+        """Return the next frame: (height, width, 3), uint8, BGR."""
         frame = self.frame(self._next)
         self._next += 1
         return frame
 
     def close(self) -> None:
-        """Nothing is held open."""
+        """Do nothing: no resource is kept open."""
 
     def frame(self, n: int) -> np.ndarray:
-        """Frame `n`: (height, width, 3), uint8, BGR."""
+        """Return frame `n`: (height, width, 3), uint8, BGR."""
         width, height = self._size
         image = cv2.warpAffine(
             self._photo,
@@ -65,9 +65,9 @@ class Sample:
         return cv2.addWeighted(image, light, noise, 1.0, -128.0)
 
     def truth(self, n: int) -> tuple[int, int, int, int] | None:
-        """The face's box (x, y, width, height) in frame `n`, in pixels and clipped to the frame.
+        """Return the face's box (x, y, width, height) in frame `n`, clipped, in pixels.
 
-        None while less than half of the face is in view.
+        Return None if less than half of the face is in view.
         """
         (zoom, _, left), (_, _, top) = self._view(n)
         x, y, face_width, face_height = (side * zoom for side in self._face)
@@ -78,7 +78,7 @@ class Sample:
         return round(x0), round(y0), round(x1 - x0), round(y1 - y0)
 
     def _view(self, n: int) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
-        """The affine transform from the photograph to frame `n`."""
+        """Return the affine transform from the photograph to frame `n`."""
         width, height = self._size
         x, y, face_width, face_height = self._face
         zoom = (0.32 + 0.14 * _wave(n, 97)) * height / face_height
@@ -92,5 +92,5 @@ class Sample:
 
 
 def _wave(n: int, period: int) -> float:
-    """Between -1 and 1, back where it was every `period` frames."""
+    """Return a sine wave between -1 and 1 with a period of `period` frames."""
     return float(np.sin(2 * np.pi * n / period))

@@ -1,4 +1,4 @@
-"""Where pictures come from: what a source can do, and which one a setting names."""
+"""The interface of frame sources, and the function that opens the source named by a setting."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -14,31 +14,31 @@ from facefleet.vision.sample import Sample
 
 
 class Source(Protocol):
-    """An open camera, or what stands for one."""
+    """An open camera, recording or folder."""
 
     live: bool
-    """Whether frames come by themselves, and grow old unless they are grabbed."""
+    """Whether frames arrive in real time, and become outdated unless they are grabbed."""
 
     broken: int
-    """How much of it could not be decoded so far: packets and frames."""
+    """Number of packets and frames so far that could not be decoded."""
 
     def read(self) -> np.ndarray:
         """Wait for the next frame: (height, width, 3), uint8, BGR.
 
-        Raises CameraError where none comes, CameraEndedError at the end of a recording.
+        Raises CameraError if no frame arrives, CameraEndedError at the end of a recording.
         """
 
     def close(self) -> None: ...
 
 
 class LiveSource(Source, Protocol):
-    """A source with `live` true: `read` in two steps, of which the first costs little."""
+    """A source in real time, whose `read` has two steps: a cheap one, then decoding."""
 
     def grab(self) -> None:
-        """Wait for the next frame. Raises as `read`."""
+        """Wait for the next frame. Raises the same errors as `read`."""
 
     def retrieve(self) -> np.ndarray | None:
-        """The frame that was grabbed, or None where it is broken. Raises as `read`."""
+        """Decode the grabbed frame; None if it is broken. Raises the same errors as `read`."""
 
 
 def open_source(
@@ -48,8 +48,9 @@ def open_source(
 ) -> Source:
     """Open what `source` names.
 
-    That is `sample:<name>`, a device (`/dev/...`), the address of a stream, or the path of a video
-    or of a folder of pictures, whose files are told as `FolderSource` says. Raises CameraError.
+    `source` is `sample:<name>`, a device (`/dev/...`), the URL of a stream, or the path of a video
+    file or of a folder of images, for which `on_file` and `on_skip` are called as `FolderSource`
+    describes. Raises CameraError.
     """
     if source.startswith("sample:"):
         return Sample(source.removeprefix("sample:"))
@@ -64,12 +65,12 @@ def open_source(
         if path.is_file():
             return VideoSource(path)
         if path.exists():
-            raise CameraError(f"{path} is neither a video file nor a folder of pictures: name one.")
+            raise CameraError(f"{path} is neither a video file nor a folder: use one of these.")
     except OSError as error:
         raise CameraError(
-            f"{shown(source)} cannot be looked at ({error.strerror}): let this user read it."
+            f"{shown(source)} cannot be accessed ({error.strerror}): allow this user to read it."
         ) from error
     raise CameraError(
-        f"There is no {shown(source)}: name sample:astronaut, a device such as "
-        "/dev/video0, an address such as rtsp://..., a video file or a folder of pictures."
+        f"There is no source {shown(source)}: use sample:astronaut, a device such as "
+        "/dev/video0, an address such as rtsp://..., a video file or a folder of images."
     )

@@ -1,8 +1,8 @@
-"""Hand cameras to pods: a device plugin of the kubelet, one resource a device.
+"""Give pods access to cameras through a device plugin of the kubelet, one resource per device.
 
-A pod could have its camera as a privileged pod, or by a hostPath of /dev: it would then have every
-device of the host, and Kubernetes would have to let it. By a device plugin it gets the one node,
-and the one rule of its device control group, and stays as `restricted` as every other.
+A privileged pod, or one with a hostPath of /dev, could access every device of the host, and
+Kubernetes would have to admit it. A device plugin grants one device node and one rule of the device
+control group, so that the pod remains as `restricted` as all others.
 """
 
 from facefleet.services.device_plugin.plugin import run as run

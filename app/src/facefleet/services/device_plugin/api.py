@@ -1,6 +1,6 @@
-"""The kubelet's device plugin API, v1beta1: its messages, and the names of its two services.
+"""The kubelet's device plugin API, v1beta1: its messages and the names of its two services.
 
-The numbers are those of `api.proto` in k8s.io/kubelet; fields that are of no use here are left out.
+The field numbers are those of `api.proto` in k8s.io/kubelet. Unused fields are omitted.
 """
 
 import proto
@@ -16,7 +16,7 @@ class Empty(proto.Message):
 
 
 class DevicePluginOptions(proto.Message):
-    """Both unset: the kubelet asks for no PreStartContainer and no GetPreferredAllocation."""
+    """Both unset: the kubelet calls neither PreStartContainer nor GetPreferredAllocation."""
 
     pre_start_required = proto.Field(proto.BOOL, number=1)
     get_preferred_allocation_available = proto.Field(proto.BOOL, number=2)

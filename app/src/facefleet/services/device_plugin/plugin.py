@@ -1,4 +1,4 @@
-"""One device as the kubelet sees it, and the loop that looks at all of them."""
+"""The device plugin of one device, and the loop that checks all devices."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -15,25 +15,25 @@ from facefleet.services.device_plugin import api, devices
 from facefleet.settings import DevicePluginSettings
 
 DOMAIN = "facefleet.local"
-LOOK = 1.0  # seconds between looks at the devices and at the kubelet
-PATIENCE = 30.0  # seconds for the kubelet to come back to who has registered
-ANSWER = 5.0  # seconds for its answer
+POLL_INTERVAL = 1.0  # seconds between checks of the devices and of the kubelet
+REGISTRATION_TIMEOUT = 30.0  # seconds for the kubelet to call a plugin that has registered
+RPC_TIMEOUT = 5.0  # seconds for the kubelet's response
 
-AVAILABLE = Gauge("facefleet_device_available", "1 where a device can be allocated", ["resource"])
+AVAILABLE = Gauge("facefleet_device_available", "1 if the device can be allocated", ["resource"])
 ALLOCATIONS = Counter(
-    "facefleet_device_allocations", "Times a device was given to a pod", ["resource"]
+    "facefleet_device_allocations", "Times the device was allocated to a pod", ["resource"]
 )
 
 
 def run(settings: DevicePluginSettings) -> None:
-    """Run until SIGTERM. Pods keep the devices that they have."""
+    """Serve the device plugins until SIGTERM. Pods keep their devices afterwards."""
     health = Health("kubelet", *settings.resources, service="device-plugin")
     serve_health(settings.http, health)
     asyncio.run(run_until_signal(_watch(settings, health), health))
 
 
 async def _watch(settings: DevicePluginSettings, health: Health) -> None:
-    """Look at every device, and keep each one's plugin known to the kubelet, until cancelled."""
+    """Check every device and keep its plugin registered with the kubelet, until cancelled."""
     plugins = [
         _Plugin(name, path, settings.kubelet, settings.dev)
         for name, path in settings.resources.items()
@@ -41,20 +41,21 @@ async def _watch(settings: DevicePluginSettings, health: Health) -> None:
     try:
         while True:
             for plugin in plugins:
-                health.set(plugin.name, await plugin.look())
-            problems = [await plugin.join() for plugin in plugins]
+                health.set(plugin.name, await plugin.check())
+            problems = [await plugin.ensure_registered() for plugin in plugins]
             health.set("kubelet", next(filter(None, problems), None))
-            await asyncio.sleep(LOOK)
+            await asyncio.sleep(POLL_INTERVAL)
     finally:
         for plugin in plugins:
             await plugin.stop()
 
 
 class _Plugin:
-    """One resource with one device, served to the kubelet on a socket of its own.
+    """One resource with one device, served to the kubelet on its own socket.
 
-    It is known to the kubelet while that has a ListAndWatch open. A kubelet that starts removes
-    the sockets of its folder, and knows nobody: the plugin listens and registers again.
+    The plugin counts as registered while the kubelet has a ListAndWatch open. When the kubelet
+    starts, it removes all sockets from its folder and forgets all plugins. The plugin then listens
+    and registers again.
     """
 
     def __init__(self, name: str, path: Path, kubelet: Path, dev: Path) -> None:
@@ -64,31 +65,33 @@ class _Plugin:
         self._kubelet = kubelet / "kubelet.sock"
         self._socket = kubelet / f"facefleet-{name}.sock"
         self._server: grpc.aio.Server | None = None
-        self._problem: str | None = "it has not been looked for yet"
-        self._looked = asyncio.Condition()
+        self._problem: str | None = "the device has not been checked yet"
+        self._checked = asyncio.Condition()
         self._watchers = 0
         self._registered: float | None = None
 
-    async def look(self) -> str | None:
-        """See whether the device is there, and tell the kubelet. Returns what is wrong."""
-        async with self._looked:
+    async def check(self) -> str | None:
+        """Check the device and report its health to the kubelet. Return the problem, if any."""
+        async with self._checked:
             self._problem = devices.problem(self._path, self._dev)
-            self._looked.notify_all()
+            self._checked.notify_all()
         AVAILABLE.labels(self.name).set(self._problem is None)
         return self._problem
 
-    async def join(self) -> str | None:
-        """See that the kubelet looks at it. Returns what is in the way."""
+    async def ensure_registered(self) -> str | None:
+        """Listen and register unless the kubelet is watching. Return the problem, if any."""
         if self._watchers:
             return None
         if self._server is None or not self._socket.is_socket():
             await self.stop()
             if problem := await self._listen():
                 return problem
-        asked = self._registered is not None and monotonic() < self._registered + PATIENCE
-        if not asked and (problem := await self._register()):
+        waits = (
+            self._registered is not None and monotonic() < self._registered + REGISTRATION_TIMEOUT
+        )
+        if not waits and (problem := await self._register()):
             return problem
-        return f"the kubelet knows of {self.name}, and has not looked at it yet: wait"
+        return f"the kubelet has registered {self.name} but does not watch it yet: wait"
 
     async def stop(self) -> None:
         if self._server is not None:
@@ -100,10 +103,10 @@ class _Plugin:
         server.add_generic_rpc_handlers((self._methods(),))
         try:
             server.add_insecure_port(f"unix:{self._socket}")
-        except RuntimeError:  # it says no more than that
+        except RuntimeError:  # without any details
             return (
-                f"cannot listen on {self._socket}: have a folder there that this service may "
-                "write to, of a short path (a socket's has at most 107 characters)"
+                f"cannot listen on {self._socket}: check that the folder exists, that this service "
+                "may write to it, and that the path has at most 107 characters"
             )
         await server.start()
         self._server = server
@@ -124,17 +127,17 @@ class _Plugin:
                 response_deserializer=api.Empty.deserialize,
             )
             try:
-                await register(request, timeout=ANSWER)
+                await register(request, timeout=RPC_TIMEOUT)
             except grpc.aio.AioRpcError as error:
                 return (
                     f"the kubelet does not register {self.name} at {self._kubelet} "
-                    f"({error.details()}): see that k3s runs"
+                    f"({error.details()}): check that k3s is running"
                 )
         self._registered = monotonic()
         log.info("registered", resource=self.name)
         return None
 
-    # -- what the kubelet asks -----------------------------------------------------------------
+    # -- calls of the kubelet ------------------------------------------------------------------
 
     def _methods(self) -> grpc.GenericRpcHandler:
         def unary(answer: object, request: type, response: type) -> grpc.RpcMethodHandler:
@@ -166,27 +169,28 @@ class _Plugin:
         self._watchers += 1
         try:
             while True:
-                there = self._problem is None
-                health = api.HEALTHY if there else api.UNHEALTHY
+                healthy = self._problem is None
+                health = api.HEALTHY if healthy else api.UNHEALTHY
                 yield api.ListAndWatchResponse(devices=[{"id": self.name, "health": health}])
-                async with self._looked:
-                    await self._looked.wait_for(lambda: (self._problem is None) != there)  # noqa: B023
+                async with self._checked:
+                    await self._checked.wait_for(lambda: (self._problem is None) != healthy)  # noqa: B023
         finally:
             self._watchers -= 1
-            self._registered = None  # a kubelet that comes back does not know it
+            self._registered = None  # a restarted kubelet has forgotten this plugin
 
     async def _allocate(
         self, request: api.AllocateRequest, context: grpc.aio.ServicerContext
     ) -> api.AllocateResponse:
-        """The device by its path, link or not: the container runtime follows it on the host.
+        """Allocate the device by its path, which may be a link.
 
-        It does so each time it makes the container, so a camera that came back as another node is
-        found by the next one. In the container there is a node of that path, and no link.
+        The container runtime resolves the link on the host whenever it creates a container, so the
+        next container finds a camera that has come back as another node. Inside the container, the
+        path is a device node, not a link.
         """
-        if problem := await self.look():
+        if problem := await self.check():
             await context.abort(grpc.StatusCode.FAILED_PRECONDITION, problem)
         ALLOCATIONS.labels(self.name).inc()
-        log.info("handed out", resource=self.name, device=str(self._path))
+        log.info("allocated", resource=self.name, device=str(self._path))
         path = str(self._path)
         device = api.DeviceSpec(container_path=path, host_path=path, permissions="rw")
         return api.AllocateResponse(
