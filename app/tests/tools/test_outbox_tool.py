@@ -38,7 +38,7 @@ def test_list_shows_counts_and_dead_letters(outbox: Outbox) -> None:
 
 def test_a_retried_letter_is_pending_again(outbox: Outbox) -> None:
     outbox.changed_elsewhere()
-    assert tool(outbox, "retry", "--seq", 3).stdout == "1 dead letter will be sent again\n"
+    assert tool(outbox, "retry", "--seq", 3).stdout == "1 dead letter will be resent\n"
     assert outbox.changed_elsewhere()
     assert [seq for seq, _ in outbox.backlog(0, 10)] == [1, 3, 5]
     name, jpeg = outbox.read(3)

@@ -125,7 +125,7 @@ def test_what_is_not_a_detectors_status_is_passed_over(broker) -> None:
 @pytest.mark.parametrize(
     ("row", "reason"),
     [
-        (None, "never heard of: is its detector running?"),
+        (None, "no status received: is its detector running?"),
         ({"state": "offline"}, "offline"),
         ({**ROW, "stored": 0, "camera": "There is no /dev/video0."}, "camera: There is no"),
         ({**ROW, "stored": 0}, "12345 captured, none stored"),
@@ -151,9 +151,7 @@ def test_what_names_no_camera_is_not_waited_for(name: str) -> None:
     result = facefleet("status", "--expect", f"edge-1/front,{name}", BROKER="mqtt://127.0.0.1:1")
     assert time.monotonic() - started < 20  # of the 30 s that it waits
     assert result.returncode == 1
-    assert told(result) == [
-        f"{name!r} does not name a camera: give device/camera, such as edge-1/front"
-    ]
+    assert told(result) == [f"{name!r} is not a camera: give device/camera, such as edge-1/front"]
 
 
 def test_no_broker() -> None:

@@ -108,7 +108,7 @@ def test_a_bucket_that_is_another_is_told(pipeline: Pipeline) -> None:
     result = pipeline.verify(BUCKET="another")
     assert result.returncode == 1
     (sentence,) = told(result)
-    assert sentence.startswith("the probe face was confirmed, but bucket another does not have it")
+    assert sentence.startswith("the probe face was confirmed but is missing from bucket another")
 
 
 def test_an_s3_that_is_not_there_is_told(pipeline: Pipeline) -> None:

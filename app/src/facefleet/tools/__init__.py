@@ -1,1 +1,1 @@
-"""Commands that a person or a playbook runs once."""
+"""One-off commands for people and playbooks."""

@@ -1,9 +1,10 @@
-"""The proof of delivery: each camera's outbox held against a listing of the bucket.
+"""Prove delivery by comparing each camera's outbox with a listing of the bucket.
 
-A camera balances when captured = stored + quarantined + pending + evicted + dead + dropped, when
-every face that was confirmed is in the bucket or was erased (`facefleet erase` leaves a record of
-that there), and when the bucket has no face of the camera that its outbox does not know. Both sides
-are read in the order of their keys, so that neither is ever held in memory.
+A camera balances if
+- captured = stored + quarantined + pending + evicted + dead + dropped,
+- every confirmed face is in the bucket or was erased (`facefleet erase` leaves a record there), and
+- every face of the camera in the bucket is known to its outbox.
+Both sides are read in the order of their keys, so that neither is held in memory.
 """
 
 import json
@@ -23,17 +24,17 @@ from facefleet.settings import AuditSettings
 from facefleet.tools.erasures import RECORDS, Erasure
 from facefleet.tools.tables import table
 
-LISTED = 1000  # keys of each kind that are remembered; all are counted
-SHOWN = 20  # of these, on a terminal
+LISTED = 1000  # keys of each kind to report; all of them are counted
+SHOWN = 20  # keys of each kind to print on a terminal
 
 
 class UnbalancedError(FacefleetError):
-    """The audit found faces missing, or too many."""
+    """The audit found missing or unexpected faces."""
 
 
 @dataclass
 class _Keys:
-    """Keys that should not be as they are: how many, and the first of them."""
+    """Keys with a discrepancy: their number, and the first of them."""
 
     count: int = 0
     keys: list[str] = field(default_factory=list)
@@ -46,18 +47,18 @@ class _Keys:
 
 @dataclass
 class Account:
-    """One camera's outbox against the bucket."""
+    """The comparison of one camera's outbox with the bucket."""
 
     camera: str  # device/camera
     epoch: str
     counts: Counts
-    lines_gone: int = 0  # faces that the ledger should have a line of, and has not
-    too_old: int = 0  # confirmed, and stored before what is looked for
-    in_bucket: int = 0  # of those that were confirmed
-    erased: int = 0  # of those, by a record in the bucket
-    missing: _Keys = field(default_factory=_Keys)  # confirmed, and not in the bucket
-    unexpected: _Keys = field(default_factory=_Keys)  # in the bucket, and unknown to the outbox
-    other_epochs: dict[str, int] = field(default_factory=dict)  # objects of outboxes not here
+    lines_gone: int = 0  # rows that the ledger should have but lacks
+    too_old: int = 0  # confirmed faces that were stored before the audited period
+    in_bucket: int = 0  # confirmed faces in the bucket
+    erased: int = 0  # confirmed faces that were erased, according to a record in the bucket
+    missing: _Keys = field(default_factory=_Keys)  # confirmed, but not in the bucket
+    unexpected: _Keys = field(default_factory=_Keys)  # in the bucket, but unknown to the outbox
+    other_epochs: dict[str, int] = field(default_factory=dict)  # objects of unlisted outboxes
 
     @property
     def adds_up(self) -> bool:
@@ -75,15 +76,15 @@ def print_audit(
 ) -> None:
     """Audit each outbox file and print the accounts. Raises UnbalancedError.
 
-    `other_epochs`: objects of epochs that none of the outboxes holds are all right (a device that
-    was set up anew).
+    `other_epochs`: accept objects of epochs that none of the outboxes has, as of a device that was
+    set up again.
     """
     bucket = Bucket(aws.s3_client(), settings.bucket)
     known: dict[str, str] = {}  # epoch to device/camera
-    for path in outboxes:  # one open at a time: there may be more than a process may have open
+    for path in outboxes:  # open one at a time: there may be more than a process may open
         with closing(Ledger(path)) as ledger:
             known[ledger.epoch] = f"{ledger.device}/{ledger.camera}"
-    # Both sides still have what was stored since then.
+    # Both sides are complete for faces stored since then.
     since = datetime.now(UTC) - timedelta(days=min(LEDGER_DAYS - 1, settings.retention_days))
     records = _Records(bucket)
     accounts = []
@@ -103,7 +104,7 @@ def _audit(
     known: dict[str, str],
     other_epochs: bool,
 ) -> Account:
-    # First the ledger, then the bucket: what was confirmed by then must be listed.
+    # Read the ledger before the bucket: faces confirmed by then must be listed.
     account = Account(f"{ledger.device}/{ledger.camera}", ledger.epoch, ledger.snapshot(since))
     account.lines_gone, account.too_old = ledger.lines_gone, ledger.too_old
     erasures = records.of(ledger.device)
@@ -112,28 +113,28 @@ def _audit(
     prefix = camera_prefix(ledger.device, ledger.camera)
     for key, stored in bucket.entries(prefix):
         while row is not None and str(row[0]) < key:
-            _absent(account, row, erasures)
+            _count_absent(account, row, erasures)
             row = next(rows, None)
         if row is not None and str(row[0]) == key:
             account.in_bucket += row[1] is State.STORED
             row = next(rows, None)
         elif stored >= since:
-            _unknown(account, ledger, key, known, other_epochs)
+            _check_unlisted(account, ledger, key, known, other_epochs)
     while row is not None:
-        _absent(account, row, erasures)
+        _count_absent(account, row, erasures)
         row = next(rows, None)
     return account
 
 
-def _absent(account: Account, row: tuple[FaceName, State], erasures: list[Erasure]) -> None:
+def _count_absent(account: Account, row: tuple[FaceName, State], erasures: list[Erasure]) -> None:
     name, state = row
-    if state is State.STORED and any(one.explains(name) for one in erasures):
+    if state is State.STORED and any(erasure.explains(name) for erasure in erasures):
         account.erased += 1
     elif state is State.STORED:
         account.missing.add(str(name))
 
 
-def _unknown(
+def _check_unlisted(
     account: Account, ledger: Ledger, key: str, known: dict[str, str], other_epochs: bool
 ) -> None:
     name = FaceName.parse(key)
@@ -144,18 +145,18 @@ def _unknown(
     elif name is None or known[name.epoch] != account.camera:
         account.unexpected.add(key)
     elif name.epoch == ledger.epoch and not ledger.knows(name):
-        account.unexpected.add(key)  # else it was captured since, or evicted on its way
+        account.unexpected.add(key)  # else captured since the snapshot, or evicted while in flight
 
 
 class _Records:
-    """The bucket's records of erasures: listed for each outbox, and each read once."""
+    """The bucket's records of erasures. They are listed for each outbox, but read only once."""
 
     def __init__(self, bucket: Bucket) -> None:
         self._bucket = bucket
         self._erasures: dict[str, Erasure] = {}  # by key; a record never changes
 
     def of(self, device: str) -> list[Erasure]:
-        """Those that may name the device's faces. Raises FacefleetError."""
+        """Return the erasures that may include faces of the device. Raises FacefleetError."""
         found = []
         for key, _ in self._bucket.entries(RECORDS):
             erasure = Erasure.parse(key)
@@ -169,13 +170,15 @@ class _Records:
     def _read(self, key: str, erasure: Erasure) -> Erasure:
         record = self._bucket.read(key, largest=None)
         if record is None:
-            raise FacefleetError(f"{self._bucket.name}: {key} was just removed: run this again")
+            raise FacefleetError(
+                f"bucket {self._bucket.name}: {key} has just been removed: run this again"
+            )
         try:
             return erasure.read(record.content)
         except (ValueError, TypeError, AttributeError) as error:
             raise FacefleetError(
-                f"{self._bucket.name}: {printable(key)} is no record of an erasure ({error}): "
-                "restore the version that `facefleet erase` wrote"
+                f"bucket {self._bucket.name}: {printable(key)} is not a valid record of an erasure "
+                f"({error}): restore the version that `facefleet erase` wrote"
             ) from error
 
 
@@ -207,21 +210,21 @@ def _remarks(account: Account) -> Iterator[str]:
         yield f"{account.camera}: the outbox's own counts do not add up"
     if account.lines_gone:
         yield (
-            f"{account.camera}: {account.lines_gone:,} faces were captured that the outbox has no "
-            "line of: its file was changed by something else than facefleet"
+            f"{account.camera}: the outbox has no record of {account.lines_gone:,} captured faces: "
+            "another program has changed its file"
         )
     if account.too_old:
         yield (
-            f"{account.camera}: {account.too_old:,} confirmed faces were stored before what is "
-            "looked for: nothing is said of these"
+            f"{account.camera}: {account.too_old:,} confirmed faces were stored before the audited "
+            "period and have not been checked"
         )
     for word, found in (("missing", account.missing), ("unexpected", account.unexpected)):
         for key in found.keys[:SHOWN]:
             yield f"{word}  {printable(key)}"
         if found.count > SHOWN:
-            yield f"{word}  ... and {found.count - SHOWN:,} more: --json names {LISTED:,}"
+            yield f"{word}  ... and {found.count - SHOWN:,} more: --json lists up to {LISTED:,}"
     for epoch, objects in account.other_epochs.items():
         yield (
-            f"{account.camera}: {objects:,} objects of epoch {epoch}, which no outbox here holds "
-            "(a device set up anew? --other-epochs takes them as they are)"
+            f"{account.camera}: {objects:,} objects have epoch {epoch}, which none of these "
+            "outboxes has (if the device was set up again, pass --other-epochs)"
         )

@@ -1,6 +1,6 @@
-"""Erase a device's or a day's faces from the bucket: every version of every object, for good.
+"""Erase a device's or a day's faces from the bucket: every version of every object, permanently.
 
-What is deleted is not listed again, so that a run that was interrupted is gone on with by the next.
+If a run is interrupted, the next run continues, since deleted objects are no longer listed.
 """
 
 import re
@@ -22,8 +22,8 @@ from facefleet.settings import EraseSettings
 from facefleet.tools.erasures import Faces, Scope
 from facefleet.tools.tables import table
 
-BATCH = 1000  # versions in one request, as S3 has it
-LOOKS = 16  # objects in quarantine that are asked at a time what they are
+BATCH = 1000  # versions per request, the maximum of S3
+WORKERS = 16  # concurrent requests for the metadata of objects in quarantine
 
 RIGHTS = (
     "s3:ListBucket, s3:ListBucketVersions, s3:GetObjectVersion, s3:PutObject, s3:DeleteObject and "
@@ -31,17 +31,17 @@ RIGHTS = (
 )
 
 NOTE = """\
-What a device still holds comes after this: faces that wait in its outbox, and dead letters.
-Wait until `facefleet status` shows none pending, see to `facefleet outbox list`, and run this
-again."""
+Devices may still hold faces that they deliver later: pending faces and dead letters. Wait until
+`facefleet status` shows none pending, handle the dead letters (`facefleet outbox list`), and run
+this command again."""
 
 
 @dataclass
 class Found:
-    """What there is of one kind."""
+    """Totals of one kind of objects."""
 
     objects: int = 0
-    versions: int = 0  # beside the objects: former ones, and delete markers
+    versions: int = 0  # former versions and delete markers, not counted as objects
     size: int = 0  # bytes
     first: str | None = None
     last: str | None = None
@@ -57,7 +57,7 @@ class Found:
 
 
 def erase(settings: EraseSettings, scope: Scope, *, really: bool) -> None:
-    """Print what there is of the scope; `really`: and delete it. Raises FacefleetError."""
+    """Print which objects are in the scope, and delete them if `really`. Raises FacefleetError."""
     client = aws.s3_client()
     bucket = VersionedBucket(client, settings.bucket, right=RIGHTS)
     with bucket.explain_errors():
@@ -67,26 +67,26 @@ def erase(settings: EraseSettings, scope: Scope, *, really: bool) -> None:
 class _Eraser:
     def __init__(self, client: Any, bucket: VersionedBucket, scope: Scope) -> None:
         self._client, self._bucket, self._scope = client, bucket, scope
-        self._nobodys = 0  # objects in quarantine that name no device
+        self._unattributed = 0  # objects in quarantine that do not name a device
 
     def run(self, really: bool) -> None:
         names = Faces()
         faces = self._faces(names)
-        quarantine, set_aside = self._quarantine()
+        quarantine, quarantined = self._quarantine()
         print(f"{self._bucket.name}: {self._scope}")
         print(_table(faces=faces, quarantine=quarantine))
-        if self._nobodys:
-            print(f"{self._nobodys:,} in quarantine/unknown/ name no device: they are left.")
+        if self._unattributed:
+            print(f"Kept {self._unattributed:,} in quarantine/unknown/ that name no device.")
         total = sum(found.objects + found.versions for found in (faces, quarantine))
         if not total:
             self._explain()
         elif not really:
-            print("Nothing was deleted: --yes deletes it.")
+            print("Nothing was deleted. Pass --yes to delete.")
         else:
-            self._delete_all(names, set_aside, total)
+            self._delete_all(names, quarantined, total)
         print(NOTE)
 
-    # -- what there is -------------------------------------------------------------------------
+    # -- finding objects -----------------------------------------------------------------------
 
     def _faces(self, names: Faces | None = None) -> Found:
         """Count the scope's faces, and add their names to `names`."""
@@ -99,7 +99,7 @@ class _Eraser:
         return found
 
     def _prefixes(self) -> Iterator[str]:
-        """Where the scope's faces lie; a day's lie in a folder of each camera."""
+        """Yield the prefixes of the scope's faces. A day has one prefix per camera."""
         device, day = self._scope.device, self._scope.day
         devices = [f"faces/{device}/"] if device else self._bucket.folders("faces/")
         for prefix in devices:
@@ -109,25 +109,26 @@ class _Eraser:
                 yield from (f"{camera}{day_folder(day)}" for camera in self._bucket.folders(prefix))
 
     def _quarantine(self) -> tuple[Found, list[Version]]:
-        """What the processor has put there of the scope: its key and its metadata say so."""
+        """Return the scope's objects in quarantine, identified by their keys and metadata."""
         device = self._scope.device
         prefixes = [f"quarantine/{device}/", "quarantine/unknown/"] if device else ["quarantine/"]
-        versions = [one for prefix in dict.fromkeys(prefixes) for one in self._versions(prefix)]
-        pictures = [version for version in versions if not version.marker]
-        with ThreadPoolExecutor(LOOKS) as pool:
-            belongs = list(pool.map(self._belongs, pictures))
-        keys = {one.key for one, does in zip(pictures, belongs, strict=True) if does}
+        versions = [
+            version for prefix in dict.fromkeys(prefixes) for version in self._versions(prefix)
+        ]
+        objects = [version for version in versions if not version.marker]
+        with ThreadPoolExecutor(WORKERS) as pool:
+            belongs = list(pool.map(self._belongs, objects))
+        keys = {version.key for version, does in zip(objects, belongs, strict=True) if does}
         chosen, found = [version for version in versions if version.key in keys], Found()
         for version in chosen:
             found.add(version)
         return found, chosen
 
     def _belongs(self, version: Version) -> bool:
-        place = version.key.split(
-            "/"
-        )  # quarantine/<device>/<camera>/..., or quarantine/unknown/...
+        # quarantine/<device>/<camera>/..., or quarantine/unknown/...
+        place = version.key.split("/")
         if len(place) < 3:
-            return False  # the processor's own
+            return False  # the store's probe object
         try:
             answer = self._client.head_object(Bucket=self._bucket.name, **_spell(version))
         except ClientError as error:
@@ -140,24 +141,24 @@ class _Eraser:
         named = re.match(r"faces/([^/]+)/", topic)
         device = place[1] if len(place) > 3 else named and named[1]
         if self._scope.device and device is None:
-            self._nobodys += 1
-        # Nothing says when it was captured: it came then.
+            self._unattributed += 1
+        # The capture time is unknown: use the time of storing.
         when = version.modified.astimezone(UTC).date()
         return self._scope.device in (None, device) and self._scope.day in (None, when)
 
     def _versions(self, prefix: str) -> Iterator[Version]:
-        """All under a prefix, by key."""
+        """Yield all versions under a prefix, by key."""
         for page in self._bucket.versions(prefix):
             yield from sorted(page)
 
-    # -- what is done --------------------------------------------------------------------------
+    # -- deleting ------------------------------------------------------------------------------
 
-    def _delete_all(self, names: Faces, set_aside: list[Version], total: int) -> None:
+    def _delete_all(self, names: Faces, quarantined: list[Version], total: int) -> None:
         record = self._record(names)
         done = 0
-        for batch in self._batches(set_aside):
+        for batch in self._batches(quarantined):
             late = {name for name in _names(batch) if name not in names}
-            if late:  # they came meanwhile
+            if late:  # stored since they were counted
                 self._record(Faces(late))
                 for name in late:
                     names.add(name)
@@ -167,21 +168,21 @@ class _Eraser:
                 print(f"\rdeleted {done:,} of {total:,}", end="", file=sys.stderr, flush=True)
         if sys.stderr.isatty():
             print(file=sys.stderr)
-        print(f"Deleted for good: {done:,} (recorded as {record}).")
+        print(f"Deleted permanently: {done:,} (recorded as {record}).")
         if left := self._faces().objects + self._quarantine()[0].objects:
-            raise FacefleetError(f"{left:,} objects came meanwhile: run this again")
+            raise FacefleetError(f"new objects have been stored ({left:,}): run this again")
 
     def _record(self, names: Faces) -> str:
-        """Write what is about to be deleted, so that an interrupted run has a record, too."""
+        """Record the faces before deleting them, so that an interrupted run has a record, too."""
         record = self._scope.record(datetime.now(UTC))
         self._client.put_object(Bucket=self._bucket.name, Key=record, Body=names.body())
         return record
 
-    def _batches(self, set_aside: list[Version]) -> Iterator[list[Version]]:
-        for start in range(0, len(set_aside), BATCH):
-            yield set_aside[start : start + BATCH]
+    def _batches(self, quarantined: list[Version]) -> Iterator[list[Version]]:
+        for start in range(0, len(quarantined), BATCH):
+            yield quarantined[start : start + BATCH]
         for prefix in self._prefixes():
-            # Always the first page: the one before has been deleted.
+            # Always list the first page, as the previous one has been deleted.
             while batch := next(self._bucket.versions(prefix), None):
                 yield batch
 
@@ -189,39 +190,40 @@ class _Eraser:
         answer = self._client.delete_objects(
             Bucket=self._bucket.name,
             Delete={
-                "Objects": [_spell(one) for one in batch],
+                "Objects": [_spell(version) for version in batch],
                 "Quiet": True,
             },
         )
         if errors := answer.get("Errors"):
             first = errors[0]
             raise FacefleetError(
-                f"{len(errors):,} could not be deleted, {first['Key']} first "
-                f"({first.get('Message') or first['Code']}): see that these credentials may "
-                "s3:DeleteObject and s3:DeleteObjectVersion, and run this again"
+                f"cannot delete objects in bucket {self._bucket.name} ({len(errors):,} failed, "
+                f"such as {first['Key']}: {first.get('Message') or first['Code']}): allow "
+                "s3:DeleteObject and s3:DeleteObjectVersion for these credentials, and run this "
+                "again"
             )
 
     def _explain(self) -> None:
-        """Raises FacefleetError where the device is one of which the bucket has nothing at all."""
+        """Report that nothing was found. Raises FacefleetError if the device is unknown."""
         device = self._scope.device
         folders = [*self._bucket.folders("faces/"), *self._bucket.folders("quarantine/")]
         known = sorted({folder.split("/")[1] for folder in folders} - {"unknown"})
         if device and device not in known:
             raise FacefleetError(
-                f"{self._bucket.name} has nothing of a device {device}: "
-                f"it has {', '.join(known) or 'none at all'}"
+                f"bucket {self._bucket.name} has no objects of a device {device}: use one of its "
+                f"devices ({', '.join(known) or 'there are none'})"
             )
         print("There is nothing to delete.")
 
 
 def _names(versions: list[Version]) -> Iterator[FaceName]:
-    """The faces that are among them; quarantine has none by that name."""
+    """Yield the names of the versions that are faces; objects in quarantine are not."""
     found = (FaceName.parse(version.key) for version in versions)
     return (name for name in found if name is not None)
 
 
 def _spell(version: Version) -> dict[str, str]:
-    """As S3's requests name it."""
+    """Return the parameters that name a version in S3's requests."""
     named = {"Key": version.key}
     return {**named, "VersionId": version.id} if version.id else named
 

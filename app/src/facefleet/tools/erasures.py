@@ -1,4 +1,4 @@
-"""What is erased from the bucket: whose faces, and the record that stays of it."""
+"""The scope of an erasure, and the record of it that remains in the bucket."""
 
 import json
 import re
@@ -12,28 +12,28 @@ from facefleet.names import FaceName, is_label
 
 RECORDS = "erased/"
 _TIME = "%Y-%m-%dT%H%M%S.%fZ"
-_ALL = "all."  # no device's name, and no day
+_ALL = "all."  # neither a valid device name nor a day
 
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """A device's faces, a day's, or a device's of one day; days are UTC's, as in a face's name."""
+    """The faces of a device, of a day (UTC, as in a face's name), or of a device on a day."""
 
     device: str | None
     day: date | None
 
     @classmethod
     def read(cls, device: str | None, day: str | None) -> "Scope":
-        """From what a person has typed. Raises FacefleetError."""
+        """Parse a user's input. Raises FacefleetError."""
         if device is None and day is None:
-            raise FacefleetError("say whose faces to erase: by --device, by --day, or by both")
+            raise FacefleetError("no faces selected: pass --device, --day, or both")
         if device is not None and not is_label(device):
             raise FacefleetError(
-                f"{device!r} is not a device's name: use a-z, 0-9 and inner hyphens"
+                f"{device!r} is not a valid device name: use a-z, 0-9 and inner hyphens"
             )
         found = _day(day) if day is not None else None
         if day is not None and found is None:
-            raise FacefleetError(f"{day!r} is not a day: give one as 2026-02-28")
+            raise FacefleetError(f"{day!r} is not a day: give a date such as 2026-02-28")
         return cls(device, found)
 
     def __str__(self) -> str:
@@ -44,16 +44,16 @@ class Scope:
         return self.device in (None, face.device) and self.day in (None, face.captured.date())
 
     def record(self, at: datetime) -> str:
-        """The key of the object that says what was erased, and when."""
+        """Return the key of the object that records what was erased, and when."""
         return f"{RECORDS}{at:{_TIME}}/{self.device or _ALL}/{self.day or _ALL}"
 
 
 @dataclass(frozen=True, slots=True)
 class Erasure:
-    """That a scope was erased.
+    """The erasure of a scope.
 
-    `faces` has the first and last seqs that were deleted, by device/camera/epoch. None: an older
-    record, which names none, and stands for what had been captured by then.
+    `faces` has the first and last seqs of the deleted ranges, by device/camera/epoch. It is None
+    for older records without names, which stand for all faces captured until then.
     """
 
     scope: Scope
@@ -62,7 +62,7 @@ class Erasure:
 
     @classmethod
     def parse(cls, key: str) -> "Erasure | None":
-        """The erasure that a record's key spells, or None where it is not one."""
+        """Parse the key of a record; return None if it is not one."""
         parts = key.removeprefix(RECORDS).split("/")
         if not key.startswith(RECORDS) or len(parts) != 3:
             return None
@@ -75,16 +75,16 @@ class Erasure:
         return found if found.scope.record(at) == key else None
 
     def read(self, body: bytes) -> "Erasure":
-        """The same, with what the record's body says. Raises ValueError."""
+        """Return this erasure with the faces in the record's body. Raises ValueError."""
         if not body:
             return self
         faces = {outbox: [(a, b) for a, b in seqs] for outbox, seqs in json.loads(body).items()}
         return replace(self, faces=faces)
 
     def explains(self, face: FaceName) -> bool:
-        """Whether a face is not in the bucket for this reason.
+        """Return whether a face is missing from the bucket because of this erasure.
 
-        The time in a face's name is its device's, which may have had any clock.
+        The time in a face's name is from its device's clock, which may be wrong.
         """
         if self.faces is None:
             return self.scope.covers(face) and face.captured <= self.at
@@ -93,7 +93,7 @@ class Erasure:
 
 
 class Faces:
-    """The faces that a record names. There may be millions."""
+    """The faces that a record names, of which there may be millions."""
 
     def __init__(self, faces: Iterable[FaceName] = ()) -> None:
         self._seqs: dict[str, set[int]] = {}  # by device/camera/epoch
@@ -107,7 +107,7 @@ class Faces:
         return face.seq in self._seqs.get(_outbox(face), ())
 
     def body(self) -> bytes:
-        """The record's content: see `Erasure.read`."""
+        """Return the record's content, which `Erasure.read` parses."""
         named = {outbox: ranges(sorted(seqs)) for outbox, seqs in self._seqs.items()}
         return json.dumps(named, separators=(",", ":")).encode()
 
@@ -119,5 +119,5 @@ def _outbox(face: FaceName) -> str:
 def _day(text: str) -> date | None:
     try:
         return date.fromisoformat(text) if re.fullmatch(r"[1-9]\d{3}-\d\d-\d\d", text) else None
-    except ValueError:  # the 31st of February
+    except ValueError:  # such as 31 February
         return None

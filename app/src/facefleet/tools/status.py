@@ -1,4 +1,4 @@
-"""The fleet at a glance: what each camera's detector last said of itself."""
+"""Show the fleet at a glance: the latest status of each camera's detector."""
 
 import asyncio
 import contextlib
@@ -11,28 +11,28 @@ from facefleet.names import LINK_DOWN, STATUSES, is_label
 from facefleet.settings import StatusSettings
 from facefleet.tools.tables import table
 
-SETTLE = 1.0  # seconds without another retained message, where no camera is expected
-LIVE = 3.0  # seconds for the first: some brokers retain nothing for this, and cameras speak every 2
-ATTEMPTS = 3  # of connecting, each with more patience
-MOST = 10**18  # of anything that is counted, and of seconds
+SETTLE = 1.0  # seconds without another retained message, if no camera is expected
+FIRST_STATUS = 3.0  # seconds; if the broker retains no statuses, detectors send one every 2 seconds
+ATTEMPTS = 3  # to connect, with increasing timeouts
+MAX_VALUE = 10**18  # of any count, and of seconds
 COLUMNS = ["captured", "stored", "pending", "refused", "lost", "fps", "p50/s", "p99/s", "state"]
 COUNTS = ("captured", "stored", "pending", "quarantined", "dead", "evicted", "dropped")
-NUMBERS = ("p50", "p99", "fps", "fps_wanted")  # or None, as from an older detector
-EMPTY_ROOM = 5.0  # seconds that a camera has looked at frames, and sees nobody
-SLOW = 0.6  # of the frames a second that were asked for
+NUMBERS = ("p50", "p99", "fps", "fps_wanted")  # may be None, as from an older detector
+EMPTY_ROOM = 5.0  # seconds without a face until a working camera counts as seeing an empty room
+SLOW = 0.6  # share of the configured frame rate
 
 
 def print_table(settings: StatusSettings, expected: list[str], seconds: float) -> None:
-    """Wait until each expected camera (device/camera) has stored something, then print.
+    """Wait until each expected camera (device/camera) has stored a face, then print the table.
 
-    A camera that watches an empty room is as good. Raises FacefleetError that names those that are
-    not, and why where they say so; at once where an expected one is no camera's name.
+    A camera that sees an empty room also counts. Raises FacefleetError with the cameras that do not
+    deliver, and their problems if known; immediately if an expected name is invalid.
     """
     for name in expected:
         device, _, camera = name.partition("/")
         if not (is_label(device) and is_label(camera)):
             raise FacefleetError(
-                f"{name!r} does not name a camera: give device/camera, such as edge-1/front"
+                f"{name!r} is not a camera: give device/camera, such as edge-1/front"
             )
     found = asyncio.run(_collect(settings, set(expected), seconds))
     print(table(_rows(found)))
@@ -40,7 +40,7 @@ def print_table(settings: StatusSettings, expected: list[str], seconds: float) -
         if row["state"] == "online" and row["camera"] != "ok":
             print(f"{name}: {row['camera']}")
     if late := sorted(name for name in expected if not _is_well(found.get(name))):
-        reasons = "; ".join(f"{name} ({_excuse(found.get(name))})" for name in late)
+        reasons = "; ".join(f"{name} ({_problem(found.get(name))})" for name in late)
         raise FacefleetError(f"not delivering after {seconds:.0f} s: {reasons}")
 
 
@@ -53,12 +53,12 @@ def _delivers(row: dict) -> bool:
 
 
 def _is_idle(row: dict) -> bool:
-    """Whether it looks at frames, and there was no face in one yet."""
-    return _word(row) == "no face yet"
+    """Return whether the camera works but has not seen a face yet."""
+    return _state(row) == "no face yet"
 
 
-def _word(row: dict) -> str:
-    """How a camera is, in a word or two."""
+def _state(row: dict) -> str:
+    """Describe a camera's state in a few words."""
     if row["state"] != "online":
         return row["state"]
     if row["camera"] != "ok":
@@ -70,9 +70,9 @@ def _word(row: dict) -> str:
     return "online"
 
 
-def _excuse(row: dict | None) -> str:
+def _problem(row: dict | None) -> str:
     if row is None:
-        return "never heard of: is its detector running?"
+        return "no status received: is its detector running?"
     if row["state"] != "online":
         return row["state"]
     if row["camera"] != "ok":
@@ -82,32 +82,32 @@ def _excuse(row: dict | None) -> str:
 
 async def _collect(settings: StatusSettings, expected: set[str], seconds: float) -> dict[str, dict]:
     found: dict[str, dict] = {}
-    cut: set[str] = set()  # devices
-    idle: dict[str, float] = {}  # since when, in monotonic seconds
+    disconnected: set[str] = set()  # devices whose link is down
+    idle: dict[str, float] = {}  # per camera: start of being idle, in monotonic seconds
     complete = asyncio.Event()
     over = asyncio.Event()
     problems: list[str] = []
-    quiet: asyncio.TimerHandle | None = None
+    timer: asyncio.TimerHandle | None = None
 
     def is_settled(name: str) -> bool:
-        if name in idle:  # retained it may be from just before the first face
+        if name in idle:  # a retained status may date from just before the first face
             return time.monotonic() - idle[name] > EMPTY_ROOM
         return name in found and _delivers(found[name])
 
-    def rest(pause: float) -> None:
-        nonlocal quiet
-        if quiet is not None:
-            quiet.cancel()
-        quiet = asyncio.get_running_loop().call_later(pause, over.set)
+    def end_after(seconds: float) -> None:
+        nonlocal timer
+        if timer is not None:
+            timer.cancel()
+        timer = asyncio.get_running_loop().call_later(seconds, over.set)
 
     def on_message(topic: str, payload: bytes, retain: bool) -> None:
         if retain:
-            rest(SETTLE)
+            end_after(SETTLE)
         device, _, camera = topic.removeprefix("status/").partition("/")
         if not is_label(device):
             return
         if not camera:
-            (cut.add if payload == LINK_DOWN else cut.discard)(device)
+            (disconnected.add if payload == LINK_DOWN else disconnected.discard)(device)
         elif is_label(camera) and (row := _row(payload)):
             name = f"{device}/{camera}"
             found[name] = row
@@ -120,7 +120,7 @@ async def _collect(settings: StatusSettings, expected: set[str], seconds: float)
 
     def on_up() -> None:
         problems.clear()
-        rest(LIVE)
+        end_after(FIRST_STATUS)
 
     def on_down(sentence: str) -> None:
         problems.append(sentence)
@@ -144,37 +144,37 @@ async def _collect(settings: StatusSettings, expected: set[str], seconds: float)
     running.cancel()
     await asyncio.wait({running})
     for name, row in found.items():
-        if name.partition("/")[0] in cut and row["state"] == "online":
+        if name.partition("/")[0] in disconnected and row["state"] == "online":
             row["state"] = "link down"
     return found
 
 
 def _row(payload: bytes) -> dict | None:
-    """What a detector says of itself, or None: anybody may publish anything."""
+    """Parse a detector's status; return None if the untrusted payload is not one."""
     try:
         row = json.loads(payload)
         if row["state"] == "offline":
             return {"state": "offline"}
-        whole = (
+        valid = (
             row["state"] == "online"
             and isinstance(row["camera"], str)
-            and all(type(row[count]) is int and 0 <= row[count] < MOST for count in COUNTS)
+            and all(type(row[count]) is int and 0 <= row[count] < MAX_VALUE for count in COUNTS)
             and all(_is_number(row.get(name)) for name in NUMBERS)
         )
     except (ValueError, TypeError, KeyError, RecursionError):
         return None
-    if not whole:
+    if not valid:
         return None
-    said = {name: row.get(name) for name in ("state", *COUNTS, *NUMBERS)}
-    return {**said, "camera": printable(row["camera"][:200])}
+    values = {name: row.get(name) for name in ("state", *COUNTS, *NUMBERS)}
+    return {**values, "camera": printable(row["camera"][:200])}
 
 
 def _is_number(value: object) -> bool:
-    return value is None or (isinstance(value, float | int) and 0 <= value < MOST)
+    return value is None or (isinstance(value, float | int) and 0 <= value < MAX_VALUE)
 
 
 def _rows(found: dict[str, dict]) -> list[tuple]:
-    """A row a camera. captured = stored + pending + refused + lost."""
+    """Return one row per camera, in which captured = stored + pending + refused + lost."""
     rows: list[tuple] = [("camera", *COLUMNS)]
     for name, row in sorted(found.items()):
         if "captured" not in row:
@@ -183,7 +183,7 @@ def _rows(found: dict[str, dict]) -> list[tuple]:
         counts = row["captured"], row["stored"], row["pending"]
         refused, lost = row["quarantined"] + row["dead"], row["evicted"] + row["dropped"]
         delays = _seconds(row["p50"]), _seconds(row["p99"])
-        rows.append((name, *counts, refused, lost, _rate(row), *delays, _word(row)))
+        rows.append((name, *counts, refused, lost, _rate(row), *delays, _state(row)))
     return rows
 
 

@@ -1,4 +1,4 @@
-"""Rows of text that line up."""
+"""Format rows as a text table."""
 
 from collections.abc import Sequence
 
@@ -6,7 +6,7 @@ from facefleet.errors import printable
 
 
 def table(rows: Sequence[Sequence[object]]) -> str:
-    """The first row is the head. Numbers stand to the right; of None, a dash."""
+    """Format rows, the first of which is the header. Numbers are right-aligned; None is a dash."""
     texts = [[_text(cell) for cell in row] for row in rows]
     widths = [max(len(row[i]) for row in texts) for i in range(len(texts[0]))]
     right = [

@@ -1,4 +1,4 @@
-"""A probe face through every hop of one device; the hop that it does not pass is named."""
+"""Send a probe face through every hop of one device, and name the hop where it fails."""
 
 import asyncio
 import json
@@ -20,7 +20,7 @@ from facefleet.vision.faces import encode_face
 
 CAMERA = "probe"
 DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-AGAIN = 2.0  # seconds: the probe has no outbox, so it is sent until it has passed
+RESEND_INTERVAL = 2.0  # seconds; the probe has no outbox, so it is resent until it arrives
 
 
 class VerifyError(FacefleetError):
@@ -28,7 +28,7 @@ class VerifyError(FacefleetError):
 
 
 def send_probe(settings: VerifySettings, timeout: float) -> None:
-    """Print a line a hop passed. Raises VerifyError that names the first one not passed."""
+    """Print a line for each hop passed. Raises VerifyError with the first hop that fails."""
     asyncio.run(_Probe(settings).run(timeout))
 
 
@@ -36,7 +36,7 @@ class _Probe:
     def __init__(self, settings: VerifySettings) -> None:
         self._settings = settings
         captured = datetime.now(UTC)
-        self._jpeg = _picture(settings.device, captured)
+        self._jpeg = _draw_face(settings.device, captured)
         self._name = FaceName(
             settings.device,
             CAMERA,
@@ -47,17 +47,17 @@ class _Probe:
         )
         receipts = receipts_topic(settings.device, CAMERA)
         faces = camera_prefix(settings.device, CAMERA) + "#"
-        self._heard, self._confirmed = asyncio.Event(), asyncio.Event()
+        self._published, self._confirmed = asyncio.Event(), asyncio.Event()
         self._broker = Connection(
             settings.broker,
             "",
             subscriptions=[(faces, 0), (receipts, 0)],
-            on_message=self._hear,
+            on_message=self._on_message,
         )
 
-    def _hear(self, topic: str, payload: bytes, _retain: bool) -> None:
+    def _on_message(self, topic: str, payload: bytes, _retain: bool) -> None:
         if topic == self._name.topic:
-            self._heard.set()
+            self._published.set()
         elif (found := Receipt.decode(payload)) and found.epoch == self._name.epoch:
             self._confirmed.set()
 
@@ -65,49 +65,53 @@ class _Probe:
         tasks = [asyncio.create_task(work) for work in (self._broker.run(), self._repeat())]
         try:
             started = time.monotonic()
-            await self._passes("the device's broker", self._heard, started, timeout)
-            await self._passes("forwarder and processor", self._confirmed, started, timeout)
+            await self._await_hop("the device's broker", self._published, started, timeout)
+            await self._await_hop("forwarder and processor", self._confirmed, started, timeout)
             if self._settings.bucket is not None:
-                self._look_into_the_bucket()
+                self._check_bucket()
         finally:
             for task in tasks:
                 task.cancel()
             await asyncio.wait(tasks)
 
-    async def _passes(self, hop: str, seen: asyncio.Event, started: float, timeout: float) -> None:
+    async def _await_hop(
+        self, hop: str, seen: asyncio.Event, started: float, timeout: float
+    ) -> None:
         device = self._settings.device
         left = max(0.1, started + timeout - time.monotonic())
         try:
             await asyncio.wait_for(seen.wait(), left)
         except TimeoutError:
-            why = await asyncio.to_thread(self._why)
-            raise VerifyError(f"the probe face of {device} did not pass {why}") from None
+            problem = await asyncio.to_thread(self._diagnose)
+            raise VerifyError(f"the probe face of {device} did not pass {problem}") from None
         print(f"{device}: passed {hop} after {time.monotonic() - started:.2f} s")
 
-    def _why(self) -> str:
-        """The first hop that is not passed. No right at the cloud's broker is needed for it."""
-        if not self._heard.is_set():
+    def _diagnose(self) -> str:
+        """Describe the first hop that fails. This needs no access to the cloud broker."""
+        if not self._published.is_set():
             broker = self._settings.broker
-            return f"the device's broker: nothing answers at {broker}: is the broker running?"
+            return f"the device's broker: no response from {broker}: is the broker running?"
         forwarder = f"http://{self._settings.forwarder}/readyz"
         try:
             DIRECT.open(forwarder, timeout=5).close()
         except urllib.error.HTTPError as error:
             unmet = json.load(error)["unmet"]
-            return "the forwarder: " + "; ".join(f"{what}: {why}" for what, why in unmet.items())
+            return "the forwarder: " + "; ".join(f"{name}: {why}" for name, why in unmet.items())
         except OSError as error:
-            return f"the forwarder: nothing answers at {forwarder} ({error}): is it running?"
-        return "the processor: the forwarder is ready, and no receipt came: is the processor ready?"
+            return f"the forwarder: no response from {forwarder} ({error}): is it running?"
+        return (
+            "the processor: the forwarder is ready, but no receipt arrived: is the processor ready?"
+        )
 
     async def _repeat(self) -> None:
         while True:
             if not self._broker.publish(self._name.topic, self._jpeg):
                 await asyncio.sleep(0.05)  # not connected yet
             else:
-                await asyncio.sleep(AGAIN)
+                await asyncio.sleep(RESEND_INTERVAL)
 
-    def _look_into_the_bucket(self) -> None:
-        from facefleet import aws  # a device's image has no boto3
+    def _check_bucket(self) -> None:
+        from facefleet import aws  # not at the top: a device's image has no boto3
         from facefleet.bucket import Bucket, BucketError
 
         name, key = self._settings.bucket, str(self._name)
@@ -116,14 +120,14 @@ class _Probe:
         except BucketError as error:
             raise VerifyError(f"the probe face was confirmed, but {error}") from error
         if stored is None:
-            raise VerifyError(f"the probe face was confirmed, but bucket {name} does not have it")
+            raise VerifyError(f"the probe face was confirmed but is missing from bucket {name}")
         if stored.content != self._jpeg:
-            raise VerifyError(f"the probe face in {name} is not the one that was sent: {key}")
+            raise VerifyError(f"bucket {name} has other content than the probe face under {key}")
         print(f"{self._settings.device}: in the bucket as {key}")
 
 
-def _picture(device: str, captured: datetime) -> bytes:
-    """A drawn face: 160 x 160 pixels, gray, with the EXIF of any other."""
+def _draw_face(device: str, captured: datetime) -> bytes:
+    """Draw a face of 160 x 160 pixels, gray, with the EXIF of a captured face."""
     image = np.full((160, 160, 3), 235, np.uint8)
     ink = (40, 40, 40)
     cv2.circle(image, (80, 80), 62, ink, 3, cv2.LINE_AA)
