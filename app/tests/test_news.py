@@ -21,18 +21,19 @@ FACES = [
     )
     for seq, year in enumerate((1000, 2026, 9999), start=1)
 ]
+KEYS = [str(face) for face in FACES]
 
 
 def test_what_is_said_is_heard() -> None:
-    assert decode(TOPIC, encode(FACES)) == FACES
-    assert decode(TOPIC, encode([])) == []
+    assert decode(TOPIC, encode("edge-1", "front", KEYS)) == FACES
+    assert decode(TOPIC, encode("edge-1", "front", [])) == []
 
 
 def test_a_topic_needs_no_careful_broker() -> None:
     assert set("#+.") & set(TOPIC) == set()
 
 
-GOOD = json.loads(encode(FACES[1:2]))[0]
+GOOD = json.loads(encode("edge-1", "front", KEYS[1:2]))[0]
 
 
 @pytest.mark.parametrize(
@@ -52,7 +53,7 @@ def test_what_is_no_news_says_nothing(payload: bytes) -> None:
     ["stored", "stored/edge-1", "stored/edge-1/front/x", "status/edge-1/front", "stored/<b>/x"],
 )
 def test_it_comes_under_its_own_topics_alone(topic: str) -> None:
-    assert decode(topic, encode(FACES)) == []
+    assert decode(topic, encode("edge-1", "front", KEYS)) == []
 
 
 @given(st.text(), st.binary())

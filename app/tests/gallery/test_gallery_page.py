@@ -223,7 +223,7 @@ def test_a_page_that_hears_nothing_says_so_and_catches_up(
     gallery.broker.stop()
     try:
         await_true(lambda: text(browser, "#live") == "not live", "it is told")
-        assert "New faces do not appear by themselves" in text(browser, "#deaf > span")
+        assert "New faces do not appear automatically" in text(browser, "#deaf > span")
         missed = gallery.face("nano", "door", now + timedelta(seconds=1), told=False)
         assert hrefs(browser) == [face]
         one(browser, "#deaf .reload").click()

@@ -1,3 +1,3 @@
-"""The gallery: the page a person opens to see the faces in the bucket."""
+"""The gallery: the web page that shows the faces in the bucket."""
 
 from facefleet.services.gallery.server import run as run

@@ -1,4 +1,4 @@
-"""The gallery's pages: each is whole HTML that works alone; scripts take the parts they need."""
+"""The gallery's pages. Each is complete HTML that works without scripts, which reuse its parts."""
 
 import asyncio
 import contextlib
@@ -35,9 +35,9 @@ from facefleet.services.gallery.nav import Nav, choose
 from facefleet.services.gallery.recent import Recent
 
 _HERE = Path(__file__).parent
-_PING = 15  # seconds: a stream that is silent for longer is cut by some proxies
-_CHECKED = 60.0  # seconds that an answer of the bucket is good for, to who asks for readiness
-_CHECKED_BAD = 5.0
+_PING = 15  # seconds; some proxies close a stream that is silent for longer
+_CHECK_INTERVAL = 60.0  # minimum seconds between requests to the bucket for readiness probes
+_CHECK_INTERVAL_FAILED = 5.0  # the same while the bucket fails
 
 _pages = Environment(
     loader=FileSystemLoader(_HERE / "templates"),
@@ -53,7 +53,7 @@ def _link(path: str = "/", **wanted: object) -> str:
 
 
 def _off_by(face: Face) -> str:
-    """How far the time that a face claims is from its storing, as a person says it."""
+    """Format the difference between a face's capture time and the time it was stored."""
     apart = abs(face.ahead)
     if apart.days:
         return f"{apart.days:,} d"
@@ -72,7 +72,7 @@ def build(
     live: Live,
     health: Health,
 ) -> Starlette:
-    """The application: the gallery's pages, and /healthz, /readyz and /metrics."""
+    """Build the application: the gallery's pages, and /healthz, /readyz and /metrics."""
     pages = _Pages(bucket, listing, cameras, recent, live)
     operations = _Operations(bucket, health).answer
     return Starlette(
@@ -90,7 +90,7 @@ def build(
 
 
 class _Pages:
-    """What people open."""
+    """The pages for people."""
 
     def __init__(
         self, bucket: Bucket, listing: Listing, cameras: Cameras, recent: Recent, live: Live
@@ -99,13 +99,13 @@ class _Pages:
         self._cameras, self._recent, self._live = cameras, recent, live
 
     def gallery(self, request: Request) -> Response:
-        """The newest faces, or those before the face of the key `before`."""
+        """Show the newest faces, or those before the face with the key `before`."""
         chosen = _chosen(request)
         page = _page_number(request)
         before = request.query_params.get("before")
         if before is not None and face_of(before) is None:
             raise HTTPException(404)
-        mark = self._live.mark  # before the faces are looked for: what comes meanwhile is told
+        mark = self._live.mark  # taken first, so that faces stored meanwhile are announced
         fault, nav, looks = None, Nav([], []), []
         try:
             nav = choose(self._cameras, chosen, page)
@@ -129,7 +129,7 @@ class _Pages:
         )
 
     def clock(self, request: Request) -> Response:
-        """The faces of one camera whose time cannot be right."""
+        """Show the faces of one camera whose capture time cannot be correct."""
         chosen = _chosen(request)
         after = request.query_params.get("after")
         if len(chosen) < 2 or (after is not None and face_of(after) is None):
@@ -146,7 +146,7 @@ class _Pages:
         )
 
     def face(self, request: Request) -> Response:
-        """One face, and what its EXIF says."""
+        """Show one face and its EXIF."""
         name, found = _name(request), self._read(request)
         try:
             info = read_exif(found.content)
@@ -161,23 +161,23 @@ class _Pages:
         )
 
     def image(self, request: Request) -> Response:
-        """One face's JPEG."""
+        """Return the JPEG of one face."""
         return Response(
             self._read(request).content,
             media_type="image/jpeg",
             headers={
-                # An erased face is soon gone from browsers; one without the cookie shows nothing.
+                # Browsers soon drop an erased face, and do not reuse images without the cookie.
                 "Cache-Control": "private, max-age=600, immutable",
                 "Vary": "Cookie, Authorization",
             },
         )
 
     async def events(self, request: Request) -> Response:
-        """New faces as they are stored, as Server-Sent Events."""
+        """Stream new faces as they are stored, as Server-Sent Events."""
         headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
         if request.method == "HEAD":
             return Response(media_type="text/event-stream", headers=headers)
-        # A browser that was cut off says itself what it was told last.
+        # A browser that reconnects sends the id of the last event it received.
         mark = request.headers.get("last-event-id") or request.query_params.get("mark", "")
         stream = _stream(self._live, _chosen(request), mark)
         return StreamingResponse(stream, media_type="text/event-stream", headers=headers)
@@ -186,13 +186,13 @@ class _Pages:
         name = _name(request)
         found = self._bucket.read(str(name))
         if found is None:
-            self._recent.forget(Camera(name.device, name.camera))  # it was erased, or has expired
+            self._recent.forget(Camera(name.device, name.camera))  # the face was erased or expired
             raise HTTPException(404)
         return found
 
 
 class _Operations:
-    """What probes and Prometheus ask."""
+    """The endpoints for probes and Prometheus."""
 
     def __init__(self, bucket: Bucket, health: Health) -> None:
         self._bucket, self._health = bucket, health
@@ -206,17 +206,18 @@ class _Operations:
         return Response(body, status, {"Content-Type": kind})
 
     async def _check(self) -> None:
-        """Ask the bucket, unless it has just answered: who asks for readiness, asks often."""
+        """Check the bucket, unless it was used recently: readiness probes are frequent."""
         async with self._checking:
-            good_for = _CHECKED_BAD if "bucket" in self._health.unmet else _CHECKED
-            if self._bucket.asked and time.monotonic() - self._bucket.asked < good_for:
+            failed = "bucket" in self._health.unmet
+            interval = _CHECK_INTERVAL_FAILED if failed else _CHECK_INTERVAL
+            if self._bucket.asked and time.monotonic() - self._bucket.asked < interval:
                 return
-            with contextlib.suppress(BucketError):  # health has been told
+            with contextlib.suppress(BucketError):  # the bucket has already updated `health`
                 await asyncio.to_thread(self._bucket.check)
 
 
 def _refused(_request: Request, error: HTTPException) -> Response:
-    sentences = {404: "There is no such face or camera here."}
+    sentences = {404: "This face or camera does not exist."}
     sentence = sentences.get(error.status_code, str(error))
     return _page("error.html", error.status_code, sentence=sentence)
 
@@ -242,7 +243,7 @@ def _page(template: str, status: int = 200, **context: object) -> Response:
 
 
 def _chosen(request: Request) -> dict[str, str]:
-    """The filter: a device, or a device's camera, or everything."""
+    """Parse the filter: a device, a device's camera, or nothing."""
     wanted = {name: request.query_params.get(name) for name in ("device", "camera")}
     chosen = {name: label for name, label in wanted.items() if label}
     if not all(map(is_label, chosen.values())) or chosen.keys() == {"camera"}:
@@ -263,9 +264,9 @@ def _matches(chosen: dict[str, str], camera: Camera) -> bool:
 
 
 async def _stream(live: Live, chosen: dict[str, str], mark: str) -> AsyncIterator[str]:
-    """What `live` says to one watcher, as Server-Sent Events."""
+    """Format the events of `live` as Server-Sent Events for one client."""
     async for event in live.watch(_PING, mark):
-        yield ": still here\n\n" if event is None else _sse(event, chosen)
+        yield ": ping\n\n" if event is None else _sse(event, chosen)
 
 
 def _sse(event: Event, chosen: dict[str, str]) -> str:

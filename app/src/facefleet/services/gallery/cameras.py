@@ -1,7 +1,7 @@
-"""Which devices and cameras there are: asked of the bucket on demand, and heard of.
+"""The known devices and cameras: listed from the bucket on demand, and learned from announcements.
 
-Nobody's cameras are asked for but those of the devices that are shown, and no device, however many
-cameras it makes up, takes the place of another.
+Only cameras of the devices on the page are listed. A device that invents cameras, however many,
+cannot displace other devices.
 """
 
 import time
@@ -16,42 +16,42 @@ from facefleet.names import is_label
 from facefleet.services.gallery.listing import Camera
 
 SHOWN = 24
-"""Cameras or devices on a page: what it costs is bounded by this, not by how many there are."""
-KEPT = 60.0  # seconds that an answer of the bucket is good for
-MOST_DEVICES = 10_000
-MOST_CAMERAS = 1000  # of a device: what one request tells
-_REQUESTS_AT_A_TIME = 8
-_REMEMBERED = 512  # devices whose cameras are kept
-_HEARD = 8  # cameras of a device, the latest ones
+"""Cameras or devices on a page. This bounds the page's cost, whatever their total number."""
+KEPT = 60.0  # seconds for which a listing is cached
+MAX_DEVICES = 10_000
+MAX_CAMERAS = 1000  # per device: the result of one request
+_CONCURRENT_REQUESTS = 8
+_CACHED_LISTINGS = 512
+_LATEST_CAMERAS = 8  # to remember per device
 
 
 class Cameras:
-    """The devices and cameras of a bucket. May raise BucketError; any thread may ask."""
+    """The devices and cameras of a bucket. Thread-safe. Methods may raise BucketError."""
 
     def __init__(self, bucket: Bucket) -> None:
         self._bucket = bucket
-        self._pool = ThreadPoolExecutor(_REQUESTS_AT_A_TIME, thread_name_prefix="cameras")
+        self._pool = ThreadPoolExecutor(_CONCURRENT_REQUESTS, thread_name_prefix="cameras")
         self._lock = Lock()
         self._kept: OrderedDict[str, tuple[float, list[str]]] = OrderedDict()  # by prefix
-        self._heard: OrderedDict[str, OrderedDict[Camera, None]] = OrderedDict()  # the latest last
+        self._heard: OrderedDict[str, OrderedDict[Camera, None]] = OrderedDict()  # latest last
 
     def devices(self) -> list[str]:
-        """By name: a request a thousand, once in a while."""
-        return self._names("faces/", MOST_DEVICES)
+        """Return all devices by name, in one request per 1000. The result is cached."""
+        return self._names("faces/", MAX_DEVICES)
 
     def of(self, device: str) -> list[Camera]:
-        """A device's cameras, by name: one request, once in a while."""
-        return [Camera(device, name) for name in self._names(f"faces/{device}/", MOST_CAMERAS)]
+        """Return a device's cameras by name, in one request. The result is cached."""
+        return [Camera(device, name) for name in self._names(f"faces/{device}/", MAX_CAMERAS)]
 
     def of_each(self, devices: Iterable[str]) -> list[list[Camera]]:
-        """The cameras of several devices, asked for at a time."""
+        """Return the cameras of several devices, with concurrent requests."""
         return list(self._pool.map(self.of, devices))
 
     def close(self) -> None:
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     def hear(self, camera: Camera) -> None:
-        """A face of this camera has been stored."""
+        """Record that a face of this camera has been stored."""
         with self._lock:
             for prefix, name in (
                 ("faces/", camera.device),
@@ -64,11 +64,11 @@ class Cameras:
             for latest, key in ((of_device, camera), (self._heard, camera.device)):
                 latest[key] = latest.get(key)
                 latest.move_to_end(key)
-            _shorten(of_device, _HEARD)
-            _shorten(self._heard, MOST_DEVICES)
+            _shorten(of_device, _LATEST_CAMERAS)
+            _shorten(self._heard, MAX_DEVICES)
 
     def latest(self) -> list[list[Camera]]:
-        """Those heard last, a list a device, the latest first."""
+        """Return the cameras with the latest faces: one list per device, latest first."""
         with self._lock:
             devices = islice(reversed(self._heard.values()), SHOWN)
             return [list(reversed(cameras)) for cameras in devices]
@@ -84,12 +84,12 @@ class Cameras:
         with self._lock:
             self._kept[prefix] = since, names
             self._kept.move_to_end(prefix)
-            _shorten(self._kept, _REMEMBERED)
+            _shorten(self._kept, _CACHED_LISTINGS)
         return names
 
 
 def in_turn(lists: Iterable[Iterable[Camera]], most: int = SHOWN) -> list[Camera]:
-    """The first of each list, then the second of each, and so on, each camera once."""
+    """Interleave the lists: the first of each, then the second of each, without duplicates."""
     turns = chain.from_iterable(zip_longest(*lists))
     return list(islice(dict.fromkeys(camera for camera in turns if camera), most))
 

@@ -1,7 +1,8 @@
-"""Whom the gallery answers: who asks for it by a name of its own, and from no other site's page.
+"""Protect the gallery from requests that other web sites cause a browser to send.
 
-A browser asks on behalf of any page it shows. A page whose name was pointed at this machine (DNS
-rebinding) asks under that name and could read the answer; a page of another site asks from there.
+Only requests under one of the gallery's own names are served. A site that points its name at this
+machine (DNS rebinding) could otherwise read the response. Requests from pages of other sites are
+rejected, too.
 """
 
 import re
@@ -16,17 +17,17 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 _HOST_RE = re.compile(r"(?:\[([0-9a-f:.]+)\]|([^\s\[\]:@/]+))(?::\d+)?", re.ASCII)
 
 MISDIRECTED = (
-    "The gallery is not known by this name: open it by its address, such as 127.0.0.1, "
+    "The gallery does not serve this host name: open it by its address, such as 127.0.0.1, "
     "or add the name to FACEFLEET_HOSTS.\n"
 )
-FOREIGN = "A page of another site asked for this: open the gallery itself.\n"
+FOREIGN = "This request came from a page of another site: open the gallery directly.\n"
 
 
 class Guard:
-    """An application that passes on to another one what is meant for it."""
+    """A middleware that rejects requests for other host names or from other sites."""
 
     def __init__(self, application: ASGIApp, names: Iterable[str]) -> None:
-        """`names`: host names and addresses, beside loopback and the address of the connection."""
+        """Serve `names` (host names, addresses), loopback, and the address of the connection."""
         self._application = application
         self._names = {_plain(name) for name in ("localhost", *names)}
 
@@ -49,21 +50,21 @@ class Guard:
 
 
 def _is_foreign(scope: Scope) -> bool:
-    """Whether a page of another site asks, unless it only leads to a page of this one."""
+    """Return whether a page of another site sent the request, unless by following a link."""
     headers = Headers(scope=scope)
     origin = headers.get("origin")
     if origin is not None and urlsplit(origin).netloc.lower() != headers["host"].lower():
         return True
-    leads = (
+    navigates = (
         scope["method"] == "GET"
         and headers.get("sec-fetch-mode") == "navigate"
         and headers.get("sec-fetch-dest") == "document"
     )
-    return headers.get("sec-fetch-site") in ("cross-site", "same-site") and not leads
+    return headers.get("sec-fetch-site") in ("cross-site", "same-site") and not navigates
 
 
 def _plain(name: str) -> str:
-    """An address in its one form; a name as it is."""
+    """Normalize an address or a host name."""
     try:
         address = ip_address(name)
     except ValueError:

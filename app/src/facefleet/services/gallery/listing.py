@@ -1,13 +1,13 @@
-"""A camera's faces, newest first, out of a bucket that lists oldest first, in few requests.
+"""List a camera's faces newest first, in few requests, though a bucket lists oldest first.
 
-A key spells its moment, so a listing can begin at any time (StartAfter): the newest faces are found
-by listing windows of time, each before the last. A window grows while it finds little and shrinks
-when it holds more than one answer; whole days, months and years without a face are jumped over by
-listing with a delimiter. Requests and memory depend on how much is asked for, not on how much there
-is.
+A key contains its capture time, so a listing can begin at any time (StartAfter). The newest faces
+are found by listing windows of time, going backwards. A window grows while it contains few faces,
+and shrinks if it contains more than one response can hold. Days, months and years without faces are
+skipped by listing with a delimiter. Requests and memory depend on the number of requested faces,
+not on the number of existing ones.
 
-The moment is what a device's clock said. One that is ahead decides nothing for others: what claims
-to come from the future is no part of the newest, and is listed apart (`ahead`).
+The capture time is from a device's clock. A clock that is ahead must not affect other cameras, so
+faces from the future are not among the newest, but are listed separately (`apart`).
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -21,22 +21,22 @@ from facefleet.bucket import Bucket, Entry
 from facefleet.names import FaceName, camera_prefix, day_folder, day_of_folder, moment
 
 PAGE = 250
-"""Keys in one answer: a few screens of faces. An answer takes as long as it has keys."""
+"""Keys per response: a few screens of faces. The response time is proportional to it."""
 FACES = 60
-"""Faces on a page, and of a camera that are looked for at a time."""
+"""Faces on a page, and maximum number of faces to find per camera at a time."""
 REQUESTS = 30
-"""To the bucket, for one look at one camera: what is rarer is found from page to page."""
-MOST_REQUESTS = 100
-"""While nothing is found."""
+"""Maximum requests to find faces of one camera. Sparser faces are found page by page."""
+MAX_REQUESTS = 100
+"""The same while no face has been found."""
 SKEW = timedelta(minutes=2)
-"""A clock may be as much ahead and still be taken for right."""
+"""A clock that is ahead by up to this time counts as correct."""
 OFF = timedelta(days=1)
-"""Between the time that a face claims and its storing, from where on it is marked."""
+"""Difference between capture and storing from which a face is marked."""
 _WINDOW = timedelta(seconds=20)
 _LATELY = timedelta(minutes=15)
 _TICK = timedelta(microseconds=1)
 _DAY = timedelta(days=1)
-_MOST_FOLDERS = 10_000  # years with four digits
+_MAX_FOLDERS = 10_000  # as years have four digits
 
 
 class Camera(NamedTuple):
@@ -75,35 +75,35 @@ class Face:
 
     @property
     def moment(self) -> str:
-        """The part of the key that orders faces of all cameras in time."""
+        """The part of the key that sorts faces of all cameras by time."""
         return self.key.split("/", 3)[3]
 
     @property
     def ahead(self) -> timedelta:
-        """How much the time it claims is after its storing; negative where it is before."""
+        """How far the capture time is after the time of storing; negative if before it."""
         return self.name.captured - self.stored
 
     @property
     def is_off(self) -> bool:
-        """Whether the camera's clock was wrong, or the face on its way for a day or more."""
+        """Whether the clock was wrong or the delivery took long, by a day or more."""
         return abs(self.ahead) >= OFF
 
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What one look at a camera has found."""
+    """The faces that were found for a camera."""
 
     camera: Camera
     faces: list[Face]
-    """Newest first, none from the future."""
+    """Newest first, without those from the future."""
     is_whole: bool
-    """Whether there are no older ones."""
+    """Whether there are no older faces."""
     future: list[Face] = field(default_factory=list)
-    """Some faces that claim a time which has not come yet."""
+    """Some faces whose capture time is in the future."""
 
     @property
     def off(self) -> Face | None:
-        """The face that shows best that the camera's clock was wrong."""
+        """The face with the largest difference between capture and storing, if it is marked."""
         off = [face for face in (*self.future, *self.faces) if face.is_off]
         return max(off, key=lambda face: abs(face.ahead), default=None) or next(
             iter(self.future), None
@@ -111,7 +111,7 @@ class Look:
 
 
 def face_of(key: str) -> FaceName | None:
-    """The face that `key` names, or None where it names none or is not how that name is spelled."""
+    """Return the face that `key` names, or None if it is not the canonical key of a face."""
     face = FaceName.parse(key)
     return face if str(face) == key else None
 
@@ -121,9 +121,10 @@ def is_future(face: Face) -> bool:
 
 
 def merge(looks: Iterable[Look]) -> tuple[list[Face], bool]:
-    """The newest faces of all cameras, newest first, and whether there are older ones.
+    """Return the newest faces of all cameras, newest first, and whether there are older ones.
 
-    None is older than what a camera was looked through for: the next page has it in its place.
+    Faces older than the incomplete result of any camera are left for the next page, which has them
+    in the correct order.
     """
     looks = list(looks)
     partial = [look.faces[-1].moment for look in looks if look.faces and not look.is_whole]
@@ -134,19 +135,20 @@ def merge(looks: Iterable[Look]) -> tuple[list[Face], bool]:
 
 
 class Listing:
-    """Looks a camera's faces up in a bucket. May raise BucketError."""
+    """Finds a camera's faces in a bucket. Methods may raise BucketError."""
 
     def __init__(self, bucket: Bucket) -> None:
         self._bucket = bucket
 
     def newest(self, camera: Camera, before: str | None = None) -> Look:
-        """The newest faces, or the newest of those older than the moment of the key `before`."""
+        """Return the newest faces, or the newest of those before the key `before`."""
         return _Walk(self._bucket, camera, before).look()
 
     def apart(self, camera: Camera, after: str | None = None) -> Iterator[Face]:
-        """Faces whose time cannot be right, oldest claim first: those from the future.
+        """Yield faces whose capture time cannot be correct, in ascending order of that time.
 
-        Before them, on the first page, those that claim a time long before they were stored.
+        These are faces from the future. The first page begins with those that were captured long
+        before they were stored.
         """
         future = camera.prefix + moment(datetime.now(UTC) + SKEW)
         if after is None:
@@ -159,18 +161,18 @@ class Listing:
 
 
 class _EnoughError(Exception):
-    """The walk has made as many requests as it may."""
+    """The walk has reached its maximum number of requests."""
 
 
 class _Walk:
-    """One look at one camera, from the newest face to older ones."""
+    """One search for faces of a camera, from the newest to older ones."""
 
     def __init__(self, bucket: Bucket, camera: Camera, before: str | None) -> None:
         self._bucket = bucket
         self._camera = camera
         self._requests = REQUESTS
         self._found = 0
-        self._last = datetime.min.replace(tzinfo=UTC)  # in the answer that did not hold them all
+        self._last = datetime.min.replace(tzinfo=UTC)  # latest face in a truncated response
         self._future: list[Face] = []
         self._now = datetime.now(UTC)
         top = self._now + SKEW
@@ -194,18 +196,18 @@ class _Walk:
         return Look(self._camera, faces[:FACES], whole, self._future)
 
     def _back(self) -> Iterator[Face]:
-        """The camera's faces, newest first, found as they are asked for."""
+        """Yield the camera's faces, newest first, requesting them on demand."""
         prefix, top, ceiling = self._camera.prefix, self._top, self._ceiling
 
-        # Mostly the camera is running, or was not long ago: look there before asking for its days.
+        # Most cameras have recent faces: look for these before listing the camera's days.
         start = min(top, self._now)
         for reach, width_then in ((_WINDOW, _WINDOW), (_LATELY, _DAY)):
             start -= reach
             entries = self._window(start, ceiling)
-            if entries is None:  # more than one answer: what is beyond was not seen
+            if entries is None:  # the response was truncated, so later faces were not seen
                 width = reach / 8
                 if top > self._now:
-                    self._look_beyond()
+                    self._find_future()
                 break
             yield from _newest_first(entries)
             top, ceiling, width = start, prefix + moment(start), width_then
@@ -213,16 +215,16 @@ class _Walk:
                 break
 
         for day in self._days(ceiling):
-            end = prefix + day_folder(day) + "~"  # sorts after the day's moments
+            end = prefix + day_folder(day) + "~"  # sorts after all faces of the day
             ceiling = min(ceiling, end)
             top = min(top, day.replace(hour=23, minute=59, second=59, microsecond=999_999))
-            low = day  # between it and the top are more than one answer, once it is later than that
+            low = day  # if later: a response from here to the top was truncated
             while top > day:
                 low = low if low < top else day
                 start = top - max(_TICK, min(width, top - low))
                 entries = self._window(start, ceiling, all_of_it=top - start > _TICK)
                 if entries is None:
-                    # Few may be left after those that came; or else nearer to the top.
+                    # Only few faces may be left after those returned. If not, go closer to the top.
                     width = top - self._last if low == day else (top - start) / 8
                     low = max(low, self._last)
                     continue
@@ -234,17 +236,17 @@ class _Walk:
                 top, ceiling = start, prefix + moment(start)
                 width = min(_DAY, width)
 
-    def _look_beyond(self) -> None:
-        """See whether faces claim to come from the future."""
+    def _find_future(self) -> None:
+        """Request a face from the future, if there is one."""
         self._count()
         prefix = self._camera.prefix
         page = self._bucket.page(prefix, after=prefix + moment(self._top), limit=1)
         self._future = [face for face in map(Face.of, page.entries) if face]
 
     def _window(self, start: datetime, ceiling: str, all_of_it: bool = True) -> list[Entry] | None:
-        """The entries from `start` up to `ceiling`, or None where one answer does not hold them.
+        """Return the entries from `start` up to `ceiling`, or None if the response is truncated.
 
-        More than one answer within a microsecond, or without a face, is nobody's camera: its first
+        No real camera fills a response within a microsecond, or without any face: then the first
         entries must do.
         """
         self._count()
@@ -262,22 +264,22 @@ class _Walk:
         return entries
 
     def _days(self, ceiling: str) -> Iterator[datetime]:
-        """The days with faces before `ceiling`, newest first."""
+        """Yield the days with faces before `ceiling`, newest first."""
         prefix = self._camera.prefix
         for year in self._folders_back(prefix, ceiling):
             for month in self._folders_back(year, ceiling):
                 for day in self._folders_back(month, ceiling):
-                    # What is not a day was put there by hand.
+                    # Folders that are not days were created by hand.
                     if start := day_of_folder(day.removeprefix(prefix)):
                         yield start
 
     def _folders_back(self, prefix: str, ceiling: str) -> list[str]:
         self._count()
-        names = self._bucket.folders(prefix, _MOST_FOLDERS)
+        names = self._bucket.folders(prefix, _MAX_FOLDERS)
         return [name for name in reversed(names) if name < ceiling]
 
     def _count(self) -> None:
-        if self._requests <= (0 if self._found else REQUESTS - MOST_REQUESTS):
+        if self._requests <= (0 if self._found else REQUESTS - MAX_REQUESTS):
             raise _EnoughError
         self._requests -= 1
 

@@ -1,6 +1,6 @@
-"""New faces as they are stored: heard from the processors, told to everybody who watches.
+"""Announce new faces to open pages as processors store them.
 
-Nobody asks the bucket meanwhile: an open page costs no request.
+An open page causes no requests to the bucket.
 """
 
 import asyncio
@@ -21,18 +21,19 @@ from facefleet.services.gallery.listing import Face
 from facefleet.services.gallery.recent import Recent
 from facefleet.settings import GallerySettings
 
-BATCH = 0.5  # seconds that a face waits for company
-MOST_FACES = 120  # of a batch that are told; a page could not show more
-REMEMBERED = 64  # batches that a page which was cut off can catch up with
-FIRST_PAUSE, LAST_PAUSE = 2.0, 60.0  # seconds between looks at a bucket that fails
+BATCH = 0.5  # seconds that a face waits to be announced with others
+MAX_FACES = 120  # faces per batch; a page could not show more
+REMEMBERED = 64  # events that a page which reconnects can catch up with
+FIRST_PAUSE, LAST_PAUSE = 2.0, 60.0  # seconds between checks of a failing bucket
 NO_BROKER = "this gallery has no broker: set FACEFLEET_BROKER"
 
 
 class Event(NamedTuple):
-    """What a watcher is told.
+    """An event for an open page.
 
-    `live`: new faces will be told. `deaf`, `fault`: they will not, or the bucket fails; a sentence.
-    `faces`: some that were stored, and whether there were more. `refresh`: look at the page again.
+    `live`: new faces will be announced. `deaf`: they will not, because of `sentence`. `fault`: the
+    bucket fails with `sentence`. `faces`: faces that were stored; `more`: there were too many to
+    list. `refresh`: the page should be loaded again.
     """
 
     kind: Literal["live", "deaf", "fault", "faces", "refresh"]
@@ -40,27 +41,27 @@ class Event(NamedTuple):
     faces: tuple[Face, ...] = ()
     more: bool = False
     mark: str = ""
-    """Where in the story it is: who says it is told what came after."""
+    """The event's position. A page that sends it receives all later events."""
 
 
 class Live:
-    """What is heard of the broker and known of the bucket, for the pages that watch.
+    """Distributes announcements of the broker and faults of the bucket to open pages.
 
-    On the running loop, but for `answered`.
+    All methods but `answered` must be called on the running loop.
     """
 
     def __init__(self, settings: GallerySettings, cameras: Cameras, recent: Recent) -> None:
         self._cameras, self._recent = cameras, recent
         self._watchers: set[asyncio.Queue[Event | None]] = set()
-        self._story = secrets.token_hex(4)  # of this process
-        self._told: deque[Event] = deque(maxlen=REMEMBERED)
+        self._run_id = secrets.token_hex(4)  # of this process
+        self._history: deque[Event] = deque(maxlen=REMEMBERED)
         self._number = 0
         self._batch: list[Face] = []
         self._more = False
         self._deaf: str | None = "the broker has not answered yet" if settings.broker else NO_BROKER
         self._fault: str | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._mending: asyncio.Task[None] | None = None
+        self._polling: asyncio.Task[None] | None = None
         self._bucket: Bucket | None = None
         self._connection: Connection | None = None
         if settings.broker:
@@ -76,8 +77,8 @@ class Live:
 
     @property
     def mark(self) -> str:
-        """Where the story is now."""
-        return f"{self._story}-{self._number}"
+        """The position of the latest event."""
+        return f"{self._run_id}-{self._number}"
 
     async def run(self, bucket: Bucket) -> None:
         """Listen until cancelled."""
@@ -87,17 +88,17 @@ class Live:
         await self._connection.run()
 
     def answered(self, problem: str | None) -> None:
-        """What the bucket has said: a sentence, or None where it does as it should. Any thread."""
+        """Record a result of the bucket: a problem, or None. May be called in any thread."""
         if problem != self._fault and self._loop is not None:
             self._loop.call_soon_threadsafe(self._on_answer, problem)
 
     async def watch(self, ping: float, mark: str) -> AsyncIterator[Event | None]:
-        """Events since `mark` until `close`; None after `ping` idle seconds."""
+        """Yield events since `mark` until `close`, and None after each `ping` idle seconds."""
         queue: asyncio.Queue[Event | None] = asyncio.Queue(2 * REMEMBERED)
         for event in (*self._state(), *self._since(mark)):
             queue.put_nowait(event)
         self._watchers.add(queue)
-        self._mend()
+        self._poll_bucket()
         try:
             while queue in self._watchers:
                 try:
@@ -115,24 +116,24 @@ class Live:
         """End every watch."""
         watchers, self._watchers = self._watchers, set()
         for queue in watchers:
-            _put(queue, None)
+            _enqueue(queue, None)
 
-    # -- what is heard -------------------------------------------------------------------------
+    # -- the broker ----------------------------------------------------------------------------
 
     def _on_up(self) -> None:
-        log.info("new faces are heard of")
+        log.info("receiving new faces")
         self._deaf = None
         self._recent.connect(True)
-        self._tell(*self._state())
-        self._tell_numbered(Event("refresh"))  # whatever has come meanwhile
+        self._broadcast(*self._state())
+        self._broadcast_numbered(Event("refresh"))  # faces may have been stored meanwhile
 
     def _on_down(self, sentence: str) -> None:
         if sentence != self._deaf:
-            log.warning("new faces are not heard of", problem=sentence)
+            log.warning("not receiving new faces", problem=sentence)
             if self._deaf is None:
                 self._recent.connect(False)
             self._deaf = sentence
-            self._tell(*self._state())
+            self._broadcast(*self._state())
 
     def _on_message(self, topic: str, payload: bytes, _retain: bool) -> None:
         now = datetime.now(UTC)  # the processor has just stored them
@@ -141,33 +142,33 @@ class Live:
             self._cameras.hear(face.camera)
             self._recent.hear(face)
             if not self._batch:
-                asyncio.get_running_loop().call_later(BATCH, self._tell_batch)
-            if len(self._batch) < MOST_FACES:
+                asyncio.get_running_loop().call_later(BATCH, self._broadcast_batch)
+            if len(self._batch) < MAX_FACES:
                 self._batch.append(face)
             else:
                 self._more = True
 
-    def _tell_batch(self) -> None:
-        self._tell_numbered(Event("faces", faces=tuple(self._batch), more=self._more))
+    def _broadcast_batch(self) -> None:
+        self._broadcast_numbered(Event("faces", faces=tuple(self._batch), more=self._more))
         self._batch, self._more = [], False
 
-    # -- what the bucket answers ---------------------------------------------------------------
+    # -- the bucket ----------------------------------------------------------------------------
 
     def _on_answer(self, problem: str | None) -> None:
         if problem == self._fault:
             return
         self._fault = problem
-        self._tell(*self._state())
+        self._broadcast(*self._state())
         if problem is None:
-            self._tell_numbered(Event("refresh"))
-        self._mend()
+            self._broadcast_numbered(Event("refresh"))
+        self._poll_bucket()
 
-    def _mend(self) -> None:
-        """While the bucket fails and somebody watches, look whether it is there again."""
-        if self._fault is not None and self._watchers and self._mending is None:
-            self._mending = asyncio.create_task(self._look_again())
+    def _poll_bucket(self) -> None:
+        """Check the bucket regularly while it fails and there are open pages."""
+        if self._fault is not None and self._watchers and self._polling is None:
+            self._polling = asyncio.create_task(self._check_bucket())
 
-    async def _look_again(self) -> None:
+    async def _check_bucket(self) -> None:
         pause = FIRST_PAUSE
         while self._fault is not None and self._watchers:
             await asyncio.sleep(pause)
@@ -175,38 +176,38 @@ class Live:
             try:
                 await asyncio.to_thread(self._bucket.check)
             except BucketError:
-                continue  # `answered` has been told, as of a success
-        self._mending = None
+                continue  # the bucket has called `answered`, as it does after a success
+        self._polling = None
 
-    # -- who is told ---------------------------------------------------------------------------
+    # -- open pages ----------------------------------------------------------------------------
 
     def _state(self) -> list[Event]:
         state = Event("live") if self._deaf is None else Event("deaf", self._deaf)
         return [state] if self._fault is None else [state, Event("fault", self._fault)]
 
     def _since(self, mark: str) -> list[Event]:
-        """What was told after `mark`; where that is not remembered, that a look is needed."""
+        """Return the events after `mark`, or a refresh if these are no longer remembered."""
         if mark == self.mark:
             return []
-        marks = [event.mark for event in self._told]
+        marks = [event.mark for event in self._history]
         if mark not in marks:
             return [Event("refresh", mark=self.mark)]
-        return list(self._told)[marks.index(mark) + 1 :]
+        return list(self._history)[marks.index(mark) + 1 :]
 
-    def _tell_numbered(self, event: Event) -> None:
+    def _broadcast_numbered(self, event: Event) -> None:
         self._number += 1
         event = event._replace(mark=self.mark)
-        self._told.append(event)
-        self._tell(event)
+        self._history.append(event)
+        self._broadcast(event)
 
-    def _tell(self, *events: Event) -> None:
+    def _broadcast(self, *events: Event) -> None:
         for queue in self._watchers:
             for event in events:
-                _put(queue, event)
+                _enqueue(queue, event)
 
 
-def _put(queue: asyncio.Queue[Event | None], event: Event | None) -> None:
-    """Put an event; a watcher that has fallen behind looks at the page again instead."""
+def _enqueue(queue: asyncio.Queue[Event | None], event: Event | None) -> None:
+    """Queue an event. If the page has fallen behind, replace its queue by a refresh."""
     if queue.full():
         while not queue.empty():
             queue.get_nowait()

@@ -1,8 +1,8 @@
-"""A password before the gallery's pages: HTTP Basic, by any name, then a cookie.
+"""Require a password for the gallery's pages: HTTP Basic with any user name, then a cookie.
 
-The limit is on tries, right or wrong: one a second, each address in its turn. A cookie spares who
-has logged in from the line, so that guessing does not keep them out. /healthz, /readyz and /metrics
-need no password.
+Attempts are limited, whether right or wrong: one per second, with the client addresses taking
+turns. Clients with a cookie skip this queue, so that attackers who guess passwords cannot lock them
+out. /healthz, /readyz and /metrics need no password.
 """
 
 import asyncio
@@ -23,21 +23,21 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from facefleet.logging import log
 
 OPEN = ("/healthz", "/readyz", "/metrics")
-PAUSE = 1.0  # seconds from one try to the next, of all addresses together
-WAITING = 4  # tries of one address that wait for their turn; more are refused unseen
-ADDRESSES = 256  # that wait
+PAUSE = 1.0  # seconds between attempts of all addresses together
+WAITING = 4  # queued attempts per address; further ones are rejected
+ADDRESSES = 256  # queued addresses; further ones are rejected
 COOKIE = "facefleet-gallery"
 SESSION = 30 * 86400  # seconds; a restart of the gallery ends every session
 
 
-class Login:
-    """An application that passes on to another one who knows the password."""
+class BasicAuthMiddleware:
+    """A middleware that admits clients with the password or a session cookie."""
 
     def __init__(self, application: ASGIApp, password: str) -> None:
         self._application = application
         self._digest = _digest(password.encode())
         self._secret = secrets.token_bytes(32)
-        self._line = Line()
+        self._queue = AttemptQueue()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["path"] in OPEN or self._has_session(scope):
@@ -46,15 +46,17 @@ class Login:
         given = _password(Headers(scope=scope).get("authorization", ""))
         if given is None:
             await _refusal()(scope, receive, send)
-        elif not await self._line.turn(address := _address(scope)):
+        elif not await self._queue.wait_turn(address := _address(scope)):
             refusal = PlainTextResponse(
-                "Too many tries: wait a little.\n", 429, {"Retry-After": str(WAITING)}
+                "Too many login attempts: wait a few seconds.\n",
+                429,
+                {"Retry-After": str(WAITING)},
             )
             await refusal(scope, receive, send)
         elif hmac.compare_digest(_digest(given), self._digest):
             await self._application(scope, receive, self._with_session(scope, send))
         else:
-            log.warning("a wrong password", client=address)
+            log.warning("wrong password", client=address)
             await _refusal()(scope, receive, send)
 
     def _has_session(self, scope: Scope) -> bool:
@@ -82,45 +84,45 @@ class Login:
         return with_cookie
 
 
-class Line:
-    """Where tries wait: one is let through a pause, and each address has its turn."""
+class AttemptQueue:
+    """Queues login attempts: admits one per pause, with the addresses taking turns."""
 
     def __init__(self) -> None:
-        self._lines: dict[str, deque[asyncio.Future[None]]] = {}  # the next address first
+        self._turns: dict[str, deque[asyncio.Future[None]]] = {}  # the next address first
         self._serving: asyncio.Task[None] | None = None
 
-    async def turn(self, address: str) -> bool:
-        """Wait for a turn; False at once where the line is full."""
-        line = self._lines.get(address)
-        if len(line) >= WAITING if line else len(self._lines) >= ADDRESSES:
+    async def wait_turn(self, address: str) -> bool:
+        """Wait until the attempt is admitted. Return False immediately if the queue is full."""
+        turns = self._turns.get(address)
+        if len(turns) >= WAITING if turns else len(self._turns) >= ADDRESSES:
             return False
         turn = asyncio.get_running_loop().create_future()
-        self._lines.setdefault(address, deque()).append(turn)
+        self._turns.setdefault(address, deque()).append(turn)
         if self._serving is None:
             self._serving = asyncio.create_task(self._serve())
         await turn
         return True
 
     async def _serve(self) -> None:
-        while self._lines:
-            address = next(iter(self._lines))
-            line = self._lines.pop(address)
-            turn = line.popleft()
-            if line:
-                self._lines[address] = line
-            if not turn.done():  # its client has not gone
+        while self._turns:
+            address = next(iter(self._turns))
+            turns = self._turns.pop(address)
+            turn = turns.popleft()
+            if turns:
+                self._turns[address] = turns
+            if not turn.done():  # the client is still connected
                 turn.set_result(None)
             await asyncio.sleep(PAUSE)
         self._serving = None
 
 
 def _refusal() -> PlainTextResponse:
-    wanted = {"WWW-Authenticate": 'Basic realm="facefleet", charset="UTF-8"'}
-    return PlainTextResponse("The password is needed.\n", 401, wanted)
+    challenge = {"WWW-Authenticate": 'Basic realm="facefleet", charset="UTF-8"'}
+    return PlainTextResponse("A password is required.\n", 401, challenge)
 
 
 def _address(scope: Scope) -> str:
-    """Of the client; of IPv6 its network, as everybody there has very many."""
+    """Return the client's address; for IPv6 its /64 network, as a client has many addresses."""
     host = (scope["client"] or ("unknown",))[0]
     try:
         address = ip_address(host)
@@ -142,5 +144,5 @@ def _password(header: str) -> bytes | None:
 
 
 def _digest(password: bytes) -> bytes:
-    """All are as long, so that a comparison tells nothing."""
+    """Hash a password, so that comparing does not reveal its length."""
     return hashlib.sha256(password).digest()

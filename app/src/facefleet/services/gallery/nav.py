@@ -1,4 +1,4 @@
-"""What a page offers to choose from, and the cameras whose faces it shows: a bounded number."""
+"""Choose which devices and cameras a page offers, and whose faces it shows. All are bounded."""
 
 from dataclasses import dataclass
 
@@ -6,12 +6,12 @@ from facefleet.services.gallery.cameras import SHOWN, Cameras, in_turn
 from facefleet.services.gallery.listing import Camera
 
 CHIPS = 12
-"""Cameras of a device that are offered beside it; its own page has the others."""
+"""Cameras shown next to their device. The device's page has the others."""
 
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """A device that is offered, some of its cameras, and how many more it has."""
+    """A device on offer, some of its cameras, and the number of its other cameras."""
 
     name: str
     cameras: list[Camera]
@@ -22,15 +22,15 @@ class Device:
 class Nav:
     devices: list[Device]
     shown: list[Camera]
-    """Those whose faces are on the page."""
+    """The cameras whose faces are on the page."""
     is_whole: bool = True
-    """Whether these are all that the page stands for: then there is a way to their older faces."""
+    """Whether `shown` has all cameras of the selection, so that older faces can be offered."""
     page: int = 1
     pages: int = 1
 
 
 def choose(cameras: Cameras, chosen: dict[str, str], page: int) -> Nav:
-    """For a device, a device's camera, or everything. Raises BucketError."""
+    """Return the navigation for a device, a device's camera, or all. Raises BucketError."""
     if "camera" in chosen:
         return _of_camera(cameras, Camera(chosen["device"], chosen["camera"]))
     if "device" in chosen:

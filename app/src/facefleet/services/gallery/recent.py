@@ -1,6 +1,6 @@
-"""The newest faces of the cameras that were looked at, kept up to date by what is heard since.
+"""Cache the newest faces of each requested camera, and update them by announcements.
 
-While the broker is heard without a gap, a second look at a camera costs no request.
+While announcements arrive without a gap, requesting a camera again costs no request to the bucket.
 """
 
 import time
@@ -12,31 +12,31 @@ from threading import Lock
 
 from facefleet.services.gallery.listing import FACES, Camera, Face, Listing, Look, is_future
 
-KEPT = 60.0  # seconds: faces are also erased, and expire, of which nobody tells
-KEPT_DEAF = 10.0  # seconds, while nothing is heard: many pages at once are one question
-_CAMERAS = 500
-_REQUESTS_AT_A_TIME = 16
+KEPT = 60.0  # seconds, as erased and expired faces are not announced
+KEPT_DEAF = 10.0  # seconds without announcements; shared by all pages that are loaded meanwhile
+_MAX_CAMERAS = 500
+_CONCURRENT_REQUESTS = 16
 
 
 @dataclass(slots=True)
 class _Kept:
     look: "Future[Look]"
     since: float  # monotonic
-    heard: list[Face]  # while it was looked for
+    heard: list[Face]  # announced while the camera was being listed
 
 
 class Recent:
-    """Looks at cameras, several at a time. May raise BucketError; any thread may ask."""
+    """Cached results per camera, requested concurrently. Thread-safe. May raise BucketError."""
 
     def __init__(self, listing: Listing) -> None:
         self._listing = listing
-        self._pool = ThreadPoolExecutor(_REQUESTS_AT_A_TIME, thread_name_prefix="listing")
+        self._pool = ThreadPoolExecutor(_CONCURRENT_REQUESTS, thread_name_prefix="listing")
         self._lock = Lock()
         self._kept: OrderedDict[Camera, _Kept] = OrderedDict()
         self._hears = False
 
     def looks(self, cameras: Iterable[Camera], before: str | None = None) -> list[Look]:
-        """One look a camera; those at what is before a key are not kept."""
+        """Return one result per camera. Results before the key `before` are not cached."""
         if before is not None:
             return list(
                 self._pool.map(lambda camera: self._listing.newest(camera, before), cameras)
@@ -44,7 +44,7 @@ class Recent:
         return [look.result() for look in [self._look(camera) for camera in cameras]]
 
     def hear(self, face: Face) -> None:
-        """A face has been stored."""
+        """Record that a face has been stored."""
         with self._lock:
             kept = self._kept.get(face.camera)
             if kept is None:
@@ -55,12 +55,12 @@ class Recent:
                 kept.heard.append(face)
 
     def forget(self, camera: Camera) -> None:
-        """What is kept of a camera is wrong: it is looked at again."""
+        """Drop the outdated result of a camera."""
         with self._lock:
             self._kept.pop(camera, None)
 
     def connect(self, hears: bool) -> None:
-        """Whether everything is heard from now on; what is kept is looked at again."""
+        """Set whether announcements arrive from now on, and drop all results."""
         with self._lock:
             self._hears = hears
             self._kept.clear()
@@ -76,7 +76,7 @@ class Recent:
                 return kept.look
             kept = self._kept[camera] = _Kept(Future(), now, [])
             self._kept.move_to_end(camera)
-            if len(self._kept) > _CAMERAS:
+            if len(self._kept) > _MAX_CAMERAS:
                 self._kept.popitem(last=False)
             look = kept.look
         self._pool.submit(self._fill, camera, kept, look)
@@ -85,7 +85,7 @@ class Recent:
     def _fill(self, camera: Camera, kept: _Kept, look: "Future[Look]") -> None:
         try:
             found = self._listing.newest(camera)
-        except BaseException as error:  # for who waits
+        except BaseException as error:  # passed to the waiting callers
             with self._lock:
                 if self._kept.get(camera) is kept:
                     del self._kept[camera]
@@ -96,7 +96,7 @@ class Recent:
 
 
 def _with(look: Look, heard: list[Face]) -> Look:
-    """The look as it would be now; what is older than it reaches has no place in it."""
+    """Return the result with announced faces, except those older than the result's range."""
     known = {face.name for face in (*look.faces, *look.future)}
     new = [face for face in heard if face.name not in known]
     reach = "" if look.is_whole else look.faces[-1].moment if look.faces else "~"

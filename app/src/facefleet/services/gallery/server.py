@@ -1,4 +1,4 @@
-"""The gallery's HTTP server: its pages behind guard and login, until SIGTERM."""
+"""The gallery's HTTP server: the pages behind the guard and the login, until SIGTERM."""
 
 import asyncio
 import contextlib
@@ -19,7 +19,7 @@ from facefleet.services.gallery.cameras import Cameras
 from facefleet.services.gallery.guard import Guard
 from facefleet.services.gallery.listing import Listing
 from facefleet.services.gallery.live import Live
-from facefleet.services.gallery.login import Login
+from facefleet.services.gallery.login import BasicAuthMiddleware
 from facefleet.services.gallery.recent import Recent
 from facefleet.settings import GallerySettings, host_and_port
 
@@ -41,8 +41,8 @@ LISTS = Counter("facefleet_gallery_lists", "LIST requests to the bucket, which S
 
 
 def run(settings: GallerySettings) -> None:
-    """Serve the page until SIGTERM. Raises FacefleetError where the port is taken."""
-    warnings.filterwarnings("ignore", module="PIL")  # each tells of a broken EXIF, and is kept
+    """Serve the page until SIGTERM. Raises FacefleetError if the port is in use."""
+    warnings.filterwarnings("ignore", module="PIL")  # warnings about broken EXIF would accumulate
     listener = _listen(settings.http)
     health = Health("bucket", service="gallery")
 
@@ -56,7 +56,7 @@ def run(settings: GallerySettings) -> None:
     live = Live(settings, cameras, recent)
     pages = build(faces, listing, cameras, recent, live, health)
     if settings.password:
-        pages = Login(pages, settings.password.get_secret_value())
+        pages = BasicAuthMiddleware(pages, settings.password.get_secret_value())
     pages = Guard(pages, (host_and_port(settings.http)[0], *(settings.hosts or ())))
     server = _Server(
         uvicorn.Config(
@@ -64,7 +64,7 @@ def run(settings: GallerySettings) -> None:
             log_config=None,
             access_log=False,
             server_header=False,
-            proxy_headers=False,  # a client's own word for its address
+            proxy_headers=False,  # clients could forge their address
             ws="none",
             headers=_HEADERS,
             lifespan="off",
@@ -81,7 +81,7 @@ def run(settings: GallerySettings) -> None:
 
 
 class _Server(uvicorn.Server):
-    """Listens for new faces, and ends the streams of those who watch before it ends itself."""
+    """A server that receives announcements, and closes event streams before it shuts down."""
 
     def __init__(self, config: uvicorn.Config, live: Live, faces: Bucket) -> None:
         super().__init__(config)
@@ -92,7 +92,7 @@ class _Server(uvicorn.Server):
 
     async def serve(self, sockets: list[socket.socket] | None = None) -> None:
         listening = asyncio.create_task(self._live.run(self._faces))
-        listening.add_done_callback(lambda _: self.stop())  # only a defect ends it before
+        listening.add_done_callback(lambda _: self.stop())  # only a bug ends it early
         try:
             await super().serve(sockets)
         finally:
@@ -106,7 +106,7 @@ class _Server(uvicorn.Server):
 
 
 def _client() -> Any:
-    """An S3 client that never keeps a page, or the end of the gallery, waiting for long."""
+    """Create an S3 client with short timeouts, so that pages and a shutdown never wait long."""
     client = aws.s3_client(read_timeout=4, attempts=1)
     client.meta.events.register("before-send.s3.ListObjectsV2", lambda **_: LISTS.inc())
     return client

@@ -1,21 +1,21 @@
-// New faces come in at the top, older ones at the end.
+// Add new faces at the top of the page, and older ones at the end.
 
 import { page } from "./page.js";
 import { showTimes } from "./times.js";
 import { follow } from "./viewer.js";
 
-const MOST_TILES = 600; // a page left open for a day must not hold a day's faces
+const MAX_TILES = 600; // bounds the memory of a page that is left open for a day
 const grid = document.querySelector("#faces");
 const olderLink = document.querySelector("#older");
 const waitingButton = document.querySelector("#waiting");
 const fault = document.querySelector("#fault");
 const deaf = document.querySelector("#deaf");
 const clocks = document.querySelector("#clocks");
-const MOST_CLOCKS = 24;
+const MAX_CLOCKS = 24;
 const live = document.querySelector("#live");
 const home = new URL(location.href);
-const waiting = new Map(); // moment -> tile: faces that came while the person looks further down
-let gap = false; // between what waits and what is shown lies more than was kept
+const waiting = new Map(); // moment -> tile: new faces while the user has scrolled down
+let gap = false; // some faces between the waiting and the displayed ones have been discarded
 
 const tilesOf = (root) => [...root.querySelectorAll("li[data-at]")];
 const atTop = () => scrollY < 120 && !document.querySelector("#viewer").open;
@@ -40,11 +40,11 @@ async function appendOlder() {
     olderLink.hidden = next.hidden;
     showTimes(grid);
   } catch (error) {
-    say(error.message);
+    reportFault(error.message);
   } finally {
     olderLink.removeAttribute("aria-busy");
   }
-  // The observer tells of changes only: where the link is still in sight, look again.
+  // The observer reports only changes: observe again in case the link is still visible.
   if (fault.hidden) observe();
 }
 
@@ -68,7 +68,7 @@ olderLink.addEventListener("click", (event) => {
 function insert(tile) {
   const after = tilesOf(grid).find((other) => other.dataset.at <= tile.dataset.at);
   if (after?.dataset.at === tile.dataset.at) return;
-  if (!after && grid.childElementCount && !olderLink.hidden) return; // comes with the older ones
+  if (!after && grid.childElementCount && !olderLink.hidden) return; // will be loaded with the older ones
   tile.classList.add("new");
   grid.insertBefore(tile, after ?? null);
 }
@@ -89,7 +89,7 @@ function receive(tiles) {
   } else {
     const known = new Set(tilesOf(grid).map((tile) => tile.dataset.at));
     for (const tile of tiles) if (!known.has(tile.dataset.at)) waiting.set(tile.dataset.at, tile);
-    while (waiting.size > MOST_TILES) {
+    while (waiting.size > MAX_TILES) {
       waiting.delete(waiting.keys().next().value);
       gap = true;
     }
@@ -118,10 +118,10 @@ function flush() {
 }
 
 function trim() {
-  const extra = [...grid.children].slice(MOST_TILES);
+  const extra = [...grid.children].slice(MAX_TILES);
   if (!extra.length) return;
   extra.forEach((tile) => tile.remove());
-  if ("partial" in grid.dataset) return; // there is no way to all that is older
+  if ("partial" in grid.dataset) return; // older faces cannot be loaded on this page
   const last = grid.lastElementChild.querySelector("a").getAttribute("href");
   const older = new URL(home);
   older.searchParams.set("before", last.slice("/face/".length));
@@ -135,18 +135,18 @@ waitingButton.addEventListener("click", () => {
 });
 addEventListener("scroll", () => { if (waiting.size && atTop()) flush(); }, { passive: true });
 
-// Clocks that are wrong: told apart, for a camera once
+// Wrong clocks, one entry per camera
 
-function tellClocks(root) {
+function showClocks(root) {
   for (const item of root.querySelectorAll("#clocks > li, body > li")) {
     const known = clocks.querySelector(`[data-camera="${CSS.escape(item.dataset.camera)}"]`);
     if (known) known.replaceWith(document.adoptNode(item));
-    else if (clocks.childElementCount < MOST_CLOCKS) clocks.append(document.adoptNode(item));
+    else if (clocks.childElementCount < MAX_CLOCKS) clocks.append(document.adoptNode(item));
   }
   clocks.parentElement.hidden = !clocks.childElementCount;
 }
 
-// The stream, and what became of it
+// The event stream
 
 let refreshing = false;
 let refreshAgain = false;
@@ -160,7 +160,7 @@ async function refresh() {
   try {
     const doc = await page(home);
     document.querySelector("#cameras").replaceWith(document.adoptNode(doc.querySelector("#cameras")));
-    tellClocks(doc);
+    showClocks(doc);
     const tiles = tilesOf(doc).map((tile) => document.adoptNode(tile));
     const newest = tilesOf(grid)[0]?.dataset.at ?? "";
     const missedSome = tiles.length && tiles.at(-1).dataset.at > newest;
@@ -179,7 +179,7 @@ async function refresh() {
     if (live.dataset.state === "fault") state(...connection);
     if (!olderLink.hidden) observe();
   } catch (error) {
-    say(error.message);
+    reportFault(error.message);
   } finally {
     refreshing = false;
     if (refreshAgain) {
@@ -204,12 +204,12 @@ function hide(notice) {
   notice.hidden = true;
 }
 
-function say(sentence) {
+function reportFault(sentence) {
   show(fault, sentence);
-  state("fault", "trouble");
+  state("fault", "error");
 }
 
-let connection = ["waiting", "connecting"]; // how new faces come, whatever the bucket does
+let connection = ["waiting", "connecting"]; // state of the stream, regardless of bucket faults
 
 function connect(name, text) {
   connection = [name, text];
@@ -223,27 +223,27 @@ function watch() {
   }
   address.searchParams.set("mark", live.dataset.mark);
   const stream = new EventSource(address);
-  // Every page is told at once: they do not all ask at once.
+  // All pages receive this event at the same time: spread their requests.
   stream.addEventListener("refresh", () => setTimeout(refresh, Math.random() * 500));
-  stream.addEventListener("fault", (event) => say(JSON.parse(event.data)));
+  stream.addEventListener("fault", (event) => reportFault(JSON.parse(event.data)));
   stream.addEventListener("live", () => {
     hide(deaf);
     connect("live", "live");
   });
   stream.addEventListener("deaf", (event) => {
-    show(deaf, `New faces do not appear by themselves: ${JSON.parse(event.data)}`);
+    show(deaf, `New faces do not appear automatically: ${JSON.parse(event.data)}`);
     connect("deaf", "not live");
   });
   stream.addEventListener("faces", (event) => {
-    const told = JSON.parse(event.data);
+    const data = JSON.parse(event.data);
     const parse = (html) => new DOMParser().parseFromString(html, "text/html");
-    tellClocks(parse(told.clocks));
-    receive(tilesOf(parse(told.tiles)).map((tile) => document.adoptNode(tile)));
-    if (told.more) connect("live", "live, more than can be shown");
+    showClocks(parse(data.clocks));
+    receive(tilesOf(parse(data.tiles)).map((tile) => document.adoptNode(tile)));
+    if (data.more) connect("live", "live, more than can be shown");
   });
   stream.addEventListener("error", () => state("waiting", "reconnecting"));
   stream.addEventListener("open", () => state(...connection));
-  // A page that is left keeps no stream: a browser allows few connections a site.
+  // Close the stream when leaving the page, as browsers allow few connections per site.
   addEventListener("pagehide", () => stream.close());
   addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });
 }
@@ -251,7 +251,7 @@ function watch() {
 for (const button of document.querySelectorAll(".reload")) {
   button.addEventListener("click", () => location.reload());
 }
-if (!fault.hidden) state("fault", "trouble");
+if (!fault.hidden) state("fault", "error");
 if (home.searchParams.has("before")) {
   state("fixed", "earlier faces");
 } else {

@@ -1,4 +1,4 @@
-// A page of the gallery as a document, to take parts from.
+// Fetch a page of the gallery as a document, whose parts can be reused.
 
 export async function page(url) {
   const response = await fetch(url);

@@ -1,8 +1,8 @@
-// Times as a person reads them: <time datetime data-show="ago | seconds | local">.
+// Show readable times in elements <time datetime data-show="ago | seconds | local">.
 
 const STEPS = [[60, 1, "s"], [3600, 60, "min"], [86400, 3600, "h"], [Infinity, 86400, "d"]];
 
-const SKEW = 120; // seconds that a clock may be ahead
+const SKEW = 120; // seconds by which a clock may be ahead
 
 function ago(seconds) {
   if (-SKEW < seconds && seconds < 1) return "now";

@@ -1,4 +1,4 @@
-// A face opens large over the grid; its address in the bar is its own page.
+// Open a face large over the grid; the address bar shows the URL of the face's own page.
 
 import { page } from "./page.js";
 import { showTimes } from "./times.js";
@@ -9,7 +9,7 @@ const newer = document.querySelector("#newer-face");
 const older = document.querySelector("#older-face");
 
 export function follow({ grid, loadOlder, onClose }) {
-  let tile = null; // the one that is open
+  let tile = null; // the open tile
 
   async function show(item) {
     const link = item.querySelector("a");
@@ -21,7 +21,7 @@ export function follow({ grid, loadOlder, onClose }) {
       face = document.createElement("p");
       face.textContent = error.message;
     }
-    if (tile !== item) return; // another was asked for meanwhile
+    if (tile !== item) return; // the user has chosen another face meanwhile
     viewed.replaceChildren(document.adoptNode(face));
     showTimes(viewed);
     newer.disabled = !item.previousElementSibling;
