@@ -240,7 +240,7 @@ def test_a_secret_is_found_however_it_is_spelled(tmp_path, known, spelled):
     log = tmp_path / "log"
     log.write_text(f"first\n... {spelled} ...\n")
     found = find(known, "--logs", log)
-    assert (found.returncode, found.stdout) == (1, f"{log}:2: has the secret password\n")
+    assert (found.returncode, found.stdout) == (1, f"{log}:2: contains the secret password\n")
 
 
 @pytest.mark.parametrize(

@@ -87,7 +87,7 @@ def test_a_failure_is_told_once_with_the_path_of_the_log(checkout: Path) -> None
     assert done.stderr.splitlines() == [
         "one, two: Port 31900 is taken: end what holds it.",
         "Its log ends: cannot bind",
-        "The whole log: .facefleet/demo.log (V=1 shows it as it comes)",
+        "The whole log: .facefleet/demo.log (V=1 shows the output as it is written)",
     ]
 
 
@@ -114,7 +114,7 @@ def test_every_problem_of_a_report_is_a_line(checkout: Path) -> None:
     assert done.stderr.splitlines() == [
         "one: SOURCE is no camera: it's a bird.",
         "two: The disk is full.",
-        "The whole log: .facefleet/demo.log (V=1 shows it as it comes)",
+        "The whole log: .facefleet/demo.log (V=1 shows the output as it is written)",
     ]
 
 
@@ -255,7 +255,7 @@ def test_a_user_is_told_the_one_line_and_what_is_left_out(tmp_path: Path) -> Non
     assert done.returncode == 0
     assert done.stdout.splitlines() == [
         "Packages are missing: sudo apt-get install docker.io openssh-client",
-        "Left out without them: the scenarios on hosts of their own.",
+        "Skipped without them: the scenarios on hosts of their own.",
     ]
     assert not (tmp_path / "apt").exists()
 
@@ -267,7 +267,7 @@ def test_nothing_runs_without_what_all_tests_need(tmp_path: Path) -> None:
         "Packages are missing: sudo apt-get install "
         "mosquitto mosquitto-clients chromium chromium-driver"
     ]
-    assert done.stderr.startswith("The suite does not run without them")
+    assert done.stderr.startswith("The tests cannot run without these packages")
 
 
 def test_root_has_them_installed(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Look every pinned Python dependency up among the known vulnerabilities: `make audit-deps`.
+"""Check all pinned Python dependencies for known vulnerabilities: `make audit-deps`.
 
-Options go to pip-audit; with `--dry-run` it reads all that is pinned, and asks nobody.
+Options are passed to pip-audit; with `--dry-run` it only reads the pins and needs no network.
 """
 
 import subprocess
@@ -37,8 +37,8 @@ def main() -> None:
         )
         text = report.read_text() if report.exists() else ""
     if done.returncode and not text:
-        why = (done.stderr.strip().splitlines() or ["it says nothing"])[-1]
-        sys.exit(f"Not everything could be looked up: run this where the internet answers. ({why})")
+        reason = (done.stderr.strip().splitlines() or ["no output"])[-1]
+        sys.exit(f"pip-audit failed ({reason}): run this on a machine with internet access.")
     print(text, end="")
     print(done.stderr, end="", file=sys.stderr)
     sys.exit(done.returncode)

@@ -1,8 +1,8 @@
-"""Run the long parts of `make demo`: a line for each step, with how it ended and how long it took.
+"""Run the long parts of `make demo`, and print a line with result and duration for each step.
 
-`steps.py pip NAME REQUIREMENTS` installs what a file pins, and `steps.py playbook PLAYBOOK` runs a
-playbook, a step for each play that has not come before. All that they say goes to a file, which is
-named where a step fails. Needs nothing but Python.
+`steps.py pip NAME REQUIREMENTS` installs the packages that a file pins. `steps.py playbook
+PLAYBOOK` runs a playbook; each play with a new name is a step. All output goes to a log, whose name
+is printed if a step fails. Requires only Python.
 """
 
 import os
@@ -14,14 +14,14 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-ROOT = Path.cwd()  # the checkout, as make has it
+ROOT = Path.cwd()  # the checkout: make's working directory
 PLAY = re.compile(r"PLAY \[(.+)\] \*+")
-TAIL = 15  # lines of a log that say nothing better of a failure
+TAIL = 15  # last lines of the log to print if no reason for a failure is known
 INTERRUPTED = 99  # ansible-playbook's exit code
 
 
 class Steps:
-    """Lines for a person: on a terminal, with the step that is under way."""
+    """Prints a line per finished step and, on a terminal, the progress of the current step."""
 
     def __init__(self) -> None:
         self._live = sys.stdout.isatty()
@@ -31,13 +31,13 @@ class Steps:
         self._began = 0.0
 
     def begin(self, name: str) -> None:
-        """End the step before, and begin one."""
+        """End the previous step and begin a new one."""
         self.end()
         self._name, self._began = name, time.monotonic()
         self.note("")
 
     def note(self, progress: str) -> None:
-        """How far the step is; seen on a terminal only."""
+        """Show the progress of the current step, on a terminal only."""
         if self._live and self._name is not None:
             width = shutil.get_terminal_size().columns - 1
             print("\r\033[K" + f"… {self._name}  {progress}"[:width], end="", flush=True)
@@ -53,9 +53,9 @@ class Steps:
 
 
 def follow(command: list[str], log: Path) -> Iterator[str]:
-    """The lines of a command, which are also written to `log`.
+    """Run a command and yield the lines of its output, which are also written to `log`.
 
-    Raises CalledProcessError for its exit code.
+    Raises CalledProcessError if the command fails.
     """
     try:
         copy = log.open("w")
@@ -75,7 +75,7 @@ def follow(command: list[str], log: Path) -> Iterator[str]:
 
 
 def pip(name: str, file: str) -> None:
-    """Install what a file pins, and say how far it is."""
+    """Install the packages that a file pins, and show the progress."""
     requirements = Path(file)
     steps, log = Steps(), ROOT / ".venv/install.log"
     pinned = len(re.findall(r"^[\w.-]+==", requirements.read_text(), re.MULTILINE))
@@ -95,10 +95,10 @@ def pip(name: str, file: str) -> None:
 
 
 def playbook(path: str) -> None:
-    """Run a playbook on the local inventory, a step for each play."""
+    """Run a playbook on the local inventory, with one step per play."""
     source = os.environ.get("SOURCE")
     if source and Path(source).exists():
-        os.environ["SOURCE"] = str(Path(source).resolve())  # services run in other folders
+        os.environ["SOURCE"] = str(Path(source).resolve())  # services have other working folders
     if os.environ.get("V"):
         sys.exit(subprocess.run(["ansible-playbook", path], check=False).returncode)
     state = ROOT / ".facefleet"
@@ -119,7 +119,7 @@ def playbook(path: str) -> None:
     try:
         for line in follow(["ansible-playbook", path], log):
             play = PLAY.match(line)
-            if play and play[1] not in seen:  # each playbook reads the settings, to work alone
+            if play and play[1] not in seen:  # every playbook of a run repeats some plays
                 seen.add(play[1])
                 steps.begin(play[1])
             elif task := re.match(r"TASK \[(.+)\] \*+", line):
@@ -139,7 +139,7 @@ def tail(log: Path) -> str:
 
 def fail(why: str, log: Path) -> None:
     print(why, file=sys.stderr)
-    sys.exit(f"The whole log: {log.relative_to(ROOT)} (V=1 shows it as it comes)")
+    sys.exit(f"The whole log: {log.relative_to(ROOT)} (V=1 shows the output as it is written)")
 
 
 def interrupted() -> None:

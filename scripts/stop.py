@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""End every process that a local fleet started: `stop.py [STATE_DIR]`.
+"""Stop all processes of a local fleet: `stop.py [STATE_DIR]`.
 
-A supervisord, and so all that it starts, carries SUPERVISED_BY_FACEFLEET=<its directory> in its
-environment. That is how its processes are known, also after it was killed, and how those of
-another checkout are left alone. Needs nothing but Python: it works without `.venv`.
+A supervisord and all its processes have SUPERVISED_BY_FACEFLEET=<its directory> in their
+environment. This identifies them even after the supervisord was killed, and excludes those of other
+checkouts. Requires only Python, not `.venv`.
 """
 
 import os
@@ -16,16 +16,16 @@ from pathlib import Path
 
 MARKER = b"SUPERVISED_BY_FACEFLEET="
 STATE_DIR = Path(__file__).resolve().parent.parent / ".facefleet"
-PATIENCE = 20  # seconds; a supervisord gives each of its services 10
+STOP_TIMEOUT = 20  # seconds; a supervisord gives each of its services 10
 
 
 def supervised(state_dir: Path) -> dict[int, Path]:
-    """Process id to the supervisord's directory, for all under `state_dir`."""
+    """Return the supervisord's directory by process id, for all processes under `state_dir`."""
     found = {}
     for process in Path("/proc").glob("[0-9]*"):
         try:
             environment = (process / "environ").read_bytes().split(b"\0")
-        except OSError:  # it has ended, or it is another user's
+        except OSError:  # the process has ended, or belongs to another user
             continue
         for variable in environment:
             directory = Path(os.fsdecode(variable.removeprefix(MARKER)))
@@ -52,7 +52,7 @@ def send(number: signal.Signals, pids: set[int]) -> None:
 
 
 def wait(state_dir: Path, seconds: float) -> dict[int, Path]:
-    """What is left when all have ended, or when `seconds` have passed."""
+    """Wait up to `seconds` for all processes to end. Return those that are left."""
     deadline = time.monotonic() + seconds
     while (left := supervised(state_dir)) and time.monotonic() < deadline:
         time.sleep(0.1)
@@ -60,7 +60,7 @@ def wait(state_dir: Path, seconds: float) -> dict[int, Path]:
 
 
 def remove_sockets(state_dir: Path) -> None:
-    """Remove what a killed supervisord left outside of its directory."""
+    """Remove the socket folders that a killed supervisord left outside of its directory."""
     for config in [*state_dir.glob("supervisord.conf"), *state_dir.glob("*/supervisord.conf")]:
         address = re.search(r"^serverurl = unix://(.+)$", config.read_text(), re.MULTILINE)
         if address:
@@ -68,19 +68,21 @@ def remove_sockets(state_dir: Path) -> None:
 
 
 def main() -> str:
-    """Stop all; returns what was stopped as a line, or exits with what could not be."""
+    """Stop all processes. Return a summary, or exit with the processes that did not stop."""
     state_dir = Path(sys.argv[1]).resolve() if len(sys.argv) > 1 else STATE_DIR
     found = supervised(state_dir)
     if not found:
         remove_sockets(state_dir)
         return "Nothing of this fleet was running."
-    # A supervisord ends its own services, in order; what has lost its supervisord is ended here.
+    # A supervisord stops its services in order. Only orphaned services are stopped directly.
     send(signal.SIGTERM, {pid for pid in found if parent(pid) not in found})
-    if left := wait(state_dir, PATIENCE):
+    if left := wait(state_dir, STOP_TIMEOUT):
         send(signal.SIGKILL, set(left))
-        left = wait(state_dir, PATIENCE)
+        left = wait(state_dir, STOP_TIMEOUT)
     if left:
-        sys.exit(f"Could not end the processes {', '.join(map(str, sorted(left)))}.")
+        sys.exit(
+            f"Could not stop the processes {', '.join(map(str, sorted(left)))}: end them by hand."
+        )
     remove_sockets(state_dir)
     hosts = ", ".join(sorted({directory.name for directory in found.values()}))
     return f"Stopped {len(found)} process{'es' * (len(found) > 1)} of {hosts}."

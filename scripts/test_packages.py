@@ -1,7 +1,7 @@
-"""The system's packages that `make test` needs: requirements/test.apt.
+"""Install or report the system packages that `make test` needs (requirements/test.apt).
 
-As root on Debian or Ubuntu, installs what is missing. For anybody else, names the one line that
-does, and what is left out without it; fails where nothing runs without it.
+As root on Debian or Ubuntu, installs missing packages. Otherwise prints the command that installs
+them, and which tests are skipped without them. Fails if a package is missing that all tests need.
 """
 
 import os
@@ -12,7 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 LIST = Path(__file__).resolve().parent.parent / "requirements/test.apt"
-# What a package brings: it may also be there by another way than apt.
+# Programs of a package, which may also have been installed without apt.
 PROGRAMS = {
     "chromium": ("chromium", "chromium-browser", "google-chrome"),
     "chromium-driver": ("chromedriver",),
@@ -26,22 +26,24 @@ PROGRAMS = {
 
 
 def packages() -> dict[str, str]:
-    """Package to what is left out without it; empty where nothing runs without it."""
+    """Return, by package, which tests are skipped without it; empty if all tests need it."""
     lines = [line for line in LIST.read_text().splitlines() if not line.startswith("#")]
-    return {name.strip(): what.strip() for name, _, what in (line.partition("#") for line in lines)}
+    return {
+        name.strip(): tests.strip() for name, _, tests in (line.partition("#") for line in lines)
+    }
 
 
-def is_there(package: str) -> bool:
+def is_installed(package: str) -> bool:
     path = f"{os.environ.get('PATH', '')}:/usr/local/sbin:/usr/sbin:/sbin"
     if any(shutil.which(program, path=path) for program in PROGRAMS.get(package, ())):
         return True
     if package == "python3-venv" and find_spec("venv") and find_spec("ensurepip"):
         return True
     if not shutil.which("dpkg-query"):
-        return package not in PROGRAMS  # nothing tells
-    asked = ["dpkg-query", "--show", "--showformat=${db:Status-Status}", package]
-    told = subprocess.run(asked, capture_output=True, text=True, check=False)
-    return told.stdout == "installed"
+        return package not in PROGRAMS  # unknown: assume that it is installed
+    query = ["dpkg-query", "--show", "--showformat=${db:Status-Status}", package]
+    status = subprocess.run(query, capture_output=True, text=True, check=False)
+    return status.stdout == "installed"
 
 
 def install(missing: list[str]) -> None:
@@ -60,22 +62,22 @@ def install(missing: list[str]) -> None:
             check=False,
         )
         if done.returncode:
-            sys.exit(f"{done.stdout}`{' '.join(command)}` fails: see above.")
+            sys.exit(f"{done.stdout}`{' '.join(command)}` failed: see the output above.")
 
 
 def main() -> None:
     wanted = packages()
-    missing = [package for package in wanted if not is_there(package)]
+    missing = [package for package in wanted if not is_installed(package)]
     if not missing:
         return
     if os.geteuid() == 0 and shutil.which("apt-get"):
         install(missing)
         return
     print(f"Packages are missing: sudo apt-get install {' '.join(missing)}", flush=True)
-    for what in dict.fromkeys(wanted[package] for package in missing if wanted[package]):
-        print(f"Left out without them: {what}.", flush=True)
+    for tests in dict.fromkeys(wanted[package] for package in missing if wanted[package]):
+        print(f"Skipped without them: {tests}.", flush=True)
     if not all(wanted[package] for package in missing):
-        sys.exit("The suite does not run without them: install them, and run this again.")
+        sys.exit("The tests cannot run without these packages: install them and run this again.")
 
 
 if __name__ == "__main__":

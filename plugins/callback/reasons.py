@@ -1,6 +1,6 @@
-"""Why the hosts of a run failed, as lines for a person: each reason once, with its hosts.
+"""Write why the hosts of a run failed, as readable lines: each reason once, with its hosts.
 
-The last failure of a host counts: one that was rescued is no reason.
+Only a host's last failure counts, since earlier ones were rescued.
 """
 
 import os
@@ -11,8 +11,8 @@ from ansible.plugins.callback import CallbackBase
 DOCUMENTATION = """
 name: reasons
 type: aggregate
-short_description: Write down why hosts failed
-description: Into the file that the environment variable REASONS_FILE names.
+short_description: Write why hosts failed to a file
+description: Writes text to the file that the environment variable REASONS_FILE names.
 """
 
 
@@ -32,7 +32,7 @@ class CallbackModule(CallbackBase):
             return
         host = result.host.get_name()
         said = [text.strip() for text in sentences(result.result)]
-        # A report has the problems of all hosts, and names them itself.
+        # A report covers all hosts, and names them itself.
         is_report = result.task.action.rpartition(".")[2] == "report_problems"
         self._reports[host] = said if is_report else []
         self._reasons[host] = [] if is_report else said
@@ -51,9 +51,9 @@ class CallbackModule(CallbackBase):
 
 
 def sentences(result):
-    """Of a task's result: its message, or those of the items that failed."""
+    """Return a task's message, or the messages of its failed items."""
     failed = [item for item in result.get("results", []) if item.get("failed")]
     if failed:
         return [sentence for item in failed for sentence in sentences(item)]
     message = result.get("msg", "no reason was given")
-    return [str(one) for one in (message if isinstance(message, list) else [message])]
+    return [str(text) for text in (message if isinstance(message, list) else [message])]

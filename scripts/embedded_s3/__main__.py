@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The demo's S3: `embedded_s3 FILE --port PORT`, on loopback, with all buckets in one SQLite file.
 
-What was answered is on the disk: neither a kill nor a power cut takes an object back. moto keeps
+Every acknowledged object survives kills and power cuts. The alternatives fit less well: moto keeps
 objects in memory, and SeaweedFS (from PyPI) opens nine ports and takes 230 MB of memory.
 """
 
@@ -19,10 +19,10 @@ HOST = "127.0.0.1"
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="embedded_s3", description="S3 in one file, on 127.0.0.1")
-    parser.add_argument("file", type=Path, help="the SQLite file, made where there is none")
+    parser.add_argument("file", type=Path, help="the SQLite file; created if missing")
     parser.add_argument("--port", type=int, required=True)
     arguments = parser.parse_args()
-    os.umask(0o077)  # faces are nobody else's
+    os.umask(0o077)  # keep the faces private
     with closing(Storage(arguments.file)) as storage:
         uvicorn.run(
             application(storage, hosts=[HOST, "localhost"]),

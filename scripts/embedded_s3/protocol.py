@@ -1,8 +1,8 @@
-"""As much of S3's protocol as boto3 and libcurl need here.
+"""The subset of the S3 protocol that boto3 and libcurl need here.
 
-Objects in versions, listings and a bucket's configurations, which are kept as they come and, but
-for versioning, have no effect. Signatures are asked for and not checked: no page in a browser of
-this machine sends one.
+It covers versioned objects, listings, and bucket configurations. Configurations are stored
+verbatim; only versioning has an effect. A request must have a signature, which keeps out web pages
+in a browser on this machine, but signatures are not verified.
 """
 
 import hashlib
@@ -23,14 +23,14 @@ from starlette.responses import Response
 from starlette.routing import Route
 from storage import New, S3Error, Storage, Version, number_of
 
-PAGE = 1000  # entries of a listing, as S3 has it
-LARGEST = 64 << 20  # bytes of an object: they are held in memory
+PAGE = 1000  # entries per listing, as in S3
+MAX_OBJECT_BYTES = 64 << 20  # objects are held in memory
 KEPT = ("cache-control", "content-disposition", "content-encoding", "content-language")
 CHECKSUMS = {
     "x-amz-checksum-sha256": lambda content: hashlib.sha256(content).digest(),
     "x-amz-checksum-crc32": lambda content: zlib.crc32(content).to_bytes(4, "big"),
 }
-# A bucket's configurations, and what is answered where it has none: an error's code, or a document.
+# Bucket configurations, and the response if a bucket has none: an error code, or a document.
 CONFIGURATIONS = {
     "encryption": "ServerSideEncryptionConfigurationNotFoundError",
     "lifecycle": "NoSuchLifecycleConfiguration",
@@ -44,7 +44,7 @@ CONFIGURATIONS = {
     "tagging": "NoSuchTagSet",
     "versioning": "<VersioningConfiguration/>",
 }
-# What names an operation that is none of these; other parameters change nothing.
+# Parameters that select an unsupported operation. Other unknown parameters are ignored.
 UNKNOWN = {
     "accelerate", "acl", "analytics", "attributes", "cors", "inventory", "legal-hold", "metrics",
     "notification", "object-lock", "partNumber", "replication", "restore", "retention", "select",
@@ -53,7 +53,7 @@ UNKNOWN = {
 
 
 def application(storage: Storage, hosts: list[str]) -> Starlette:
-    """The server, under the names `hosts` alone."""
+    """Build the server, which only serves requests for the host names `hosts`."""
     protocol = Protocol(storage)
     methods = ["DELETE", "GET", "HEAD", "POST", "PUT"]
     return Starlette(
@@ -68,7 +68,7 @@ def application(storage: Storage, hosts: list[str]) -> Starlette:
 
 
 class Protocol:
-    """Requests to the storage, and their answers."""
+    """Translates requests into calls of the storage, and results into responses."""
 
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
@@ -142,7 +142,7 @@ class Protocol:
                 found = self._storage.configuration(bucket, name)
                 none = CONFIGURATIONS[name]
                 if found is None and not none.startswith("<"):
-                    raise S3Error(404, none, f"the bucket {bucket} has none")
+                    raise S3Error(404, none, f"bucket {bucket} has no {name} configuration")
                 kind = "application/json" if name == "policy" else "application/xml"
                 return Response(none if found is None else found, media_type=kind)
         raise not_implemented(request)
@@ -151,9 +151,9 @@ class Protocol:
 
     async def _put(self, request: Request, bucket: str, key: str) -> Response:
         headers = request.headers
-        for lacking in ("if-match", "x-amz-copy-source"):
-            if lacking in headers:
-                raise S3Error(501, "NotImplemented", f"the header {lacking}")
+        for unsupported in ("if-match", "x-amz-copy-source"):
+            if unsupported in headers:
+                raise S3Error(501, "NotImplemented", f"the header {unsupported}")
         content = await body_of(request)
         md5 = hashlib.md5(content, usedforsecurity=False)
         checksums = checked(content, md5.digest(), headers)
@@ -174,7 +174,7 @@ class Protocol:
         if found.marker:
             named = self._named(bucket, found)
             if id:
-                raise S3Error(405, "MethodNotAllowed", "this version marks a deletion", **named)
+                raise S3Error(405, "MethodNotAllowed", "this version is a delete marker", **named)
             raise S3Error(404, "NoSuchKey", f"{key} was deleted", **named)
         content = b"" if request.method == "HEAD" else self._storage.content(found)
         if content is None:
@@ -200,7 +200,7 @@ class Protocol:
             for entry in root.iterfind("{*}Object")
         ]
         if not 0 < len(objects) <= PAGE:
-            raise S3Error(400, "MalformedXML", f"1 to {PAGE} objects are deleted at a time")
+            raise S3Error(400, "MalformedXML", f"give 1 to {PAGE} objects to delete")
         deleted = await self._storage.delete(bucket, objects)
         if root.findtext("{*}Quiet") == "true":
             return document("DeleteResult", "")
@@ -216,7 +216,7 @@ class Protocol:
         return document("DeleteResult", "".join(lines))
 
     def _named(self, bucket: str, version: Version | None) -> dict[str, str]:
-        """The headers that tell a version, where the bucket has or had versions."""
+        """Return the headers that identify a version, if the bucket has or had versions."""
         if version is None or not self._storage.has_versions(bucket):
             return {}
         marker = {"x-amz-delete-marker": "true"} if version.marker else {}
@@ -242,7 +242,7 @@ class Protocol:
         found, more = asked.page(self._storage, bucket, after, versions=True, older_than=older)
         last = found[-1] if more else None
         token = f"<NextKeyMarker>{asked.spell(name(last))}</NextKeyMarker>" if more else ""
-        if isinstance(last, Version):  # of "null" too: the next page may not find it any more
+        if isinstance(last, Version):  # not "null", which the next page may no longer find
             token += f"<NextVersionIdMarker>{last.number:032x}</NextVersionIdMarker>"
         return document(
             "ListVersionsResult",
@@ -251,7 +251,7 @@ class Protocol:
 
 
 class Asked:
-    """What a request for a listing asks for, and how its answer is spelled."""
+    """The parameters of a request for a listing, and the format of its response."""
 
     def __init__(self, request: Request) -> None:
         self.query = request.query_params
@@ -261,13 +261,13 @@ class Asked:
         self._is_of_versions = "versions" in self.query
         asked = self.query.get("max-keys", str(PAGE))
         if not asked.isdecimal():
-            raise S3Error(400, "InvalidArgument", "max-keys is no number")
+            raise S3Error(400, "InvalidArgument", "max-keys is not a number")
         self._size = min(PAGE, int(asked))
 
     def page(
         self, storage: Storage, bucket: str, after: str, **more: object
     ) -> tuple[list[Version | str], bool]:
-        """The entries, and whether others follow."""
+        """Return the entries, and whether more follow."""
         size = self._size
         asked = (bucket, self.prefix, self._delimiter, after)
         found = storage.listing(*asked, size + 1 if size else 0, **more)
@@ -304,9 +304,9 @@ class Asked:
 
 
 async def check(request: Request) -> None:
-    """Raise S3Error for what is not signed, or asks for something that is not here.
+    """Raise S3Error if a request is not signed, or asks for an unsupported operation.
 
-    The body is read in any case where the connection is kept: the next request comes after it.
+    Unless the connection is closed, the body is always read, as the next request follows it.
     """
     if not request.headers.get("authorization", "").startswith("AWS4-HMAC-SHA256 "):
         raise S3Error(403, "AccessDenied", "the request is not signed", Connection="close")
@@ -320,24 +320,24 @@ async def body_of(request: Request) -> bytes:
     if headers.get("x-amz-content-sha256", "").startswith("STREAMING-"):
         raise S3Error(501, "NotImplemented", "content in signed chunks", Connection="close")
     if "transfer-encoding" in headers:
-        raise S3Error(411, "MissingContentLength", "the length is not given", Connection="close")
-    if int(headers.get("content-length", 0)) > LARGEST:
-        most = f"an object has at most {LARGEST} bytes here"
-        raise S3Error(400, "EntityTooLarge", most, Connection="close")
+        raise S3Error(411, "MissingContentLength", "give the Content-Length", Connection="close")
+    if int(headers.get("content-length", 0)) > MAX_OBJECT_BYTES:
+        limit = f"objects have at most {MAX_OBJECT_BYTES} bytes here"
+        raise S3Error(400, "EntityTooLarge", limit, Connection="close")
     return await request.body()
 
 
 def checked(content: bytes, md5: bytes, headers: dict[str, str]) -> dict[str, str]:
-    """The checksums that came with the content. Raises S3Error where one does not fit."""
+    """Return the checksums sent with the content. Raises S3Error if one does not match."""
     sha256 = headers.get("x-amz-content-sha256", "UNSIGNED-PAYLOAD")
     if sha256 not in ("UNSIGNED-PAYLOAD", hashlib.sha256(content).hexdigest()):
         raise S3Error(400, "XAmzContentSHA256Mismatch", "the content has another SHA-256")
     if headers.get("content-md5", b64encode(md5).decode()) != b64encode(md5).decode():
         raise S3Error(400, "BadDigest", "the content has another MD5")
     found = {name: headers[name] for name in CHECKSUMS if name in headers}
-    for one, value in found.items():
-        if value != b64encode(CHECKSUMS[one](content)).decode():
-            raise S3Error(400, "BadDigest", f"the content has another {one}")
+    for header, value in found.items():
+        if value != b64encode(CHECKSUMS[header](content)).decode():
+            raise S3Error(400, "BadDigest", f"the content has another {header}")
     return found
 
 
@@ -346,7 +346,7 @@ def version_of(request: Request) -> str | None:
 
 
 def region_of(body: bytes) -> str:
-    """Of a new bucket."""
+    """Return the region in the request for a new bucket."""
     return (body and parsed(body).findtext("{*}LocationConstraint")) or "us-east-1"
 
 
@@ -354,7 +354,7 @@ def parsed(body: bytes) -> ElementTree.Element:
     try:
         return ElementTree.fromstring(body)
     except ElementTree.ParseError:
-        raise S3Error(400, "MalformedXML", "the body is no XML") from None
+        raise S3Error(400, "MalformedXML", "the body is not XML") from None
 
 
 def not_implemented(request: Request) -> S3Error:
@@ -362,7 +362,7 @@ def not_implemented(request: Request) -> S3Error:
     return S3Error(501, "NotImplemented", f"{request.method} {request.url.path}{query}")
 
 
-# -- answers -----------------------------------------------------------------------------------
+# -- responses ---------------------------------------------------------------------------------
 
 
 def answer_error(request: Request, error: S3Error) -> Response:

@@ -1,7 +1,7 @@
-"""Buckets, and every version of their objects, in one SQLite file.
+"""Store buckets and all versions of their objects in one SQLite file.
 
-All that comes while a commit is under way is committed together, so that a PUT costs a share of an
-fsync. A listing costs what it shows, however much the bucket holds.
+Requests that arrive during a commit share the next one, so that a PUT costs only a fraction of an
+fsync. The cost of a listing depends on the number of listed entries, not on the bucket's size.
 """
 
 import asyncio
@@ -23,12 +23,12 @@ CREATE TABLE IF NOT EXISTS configurations (
     bucket TEXT, name TEXT, body BLOB NOT NULL, PRIMARY KEY (bucket, name)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS versions (
-    number INTEGER PRIMARY KEY AUTOINCREMENT,  -- its id; what is newer has a higher one
+    number INTEGER PRIMARY KEY AUTOINCREMENT,  -- the version's id, ascending
     bucket TEXT NOT NULL,
     key TEXT NOT NULL,
     unversioned INTEGER NOT NULL,  -- S3's version "null"
     latest INTEGER NOT NULL,
-    marker INTEGER NOT NULL,  -- of a deletion
+    marker INTEGER NOT NULL,  -- a delete marker
     size INTEGER NOT NULL,
     etag TEXT NOT NULL,
     stored REAL NOT NULL,
@@ -39,12 +39,12 @@ CREATE UNIQUE INDEX IF NOT EXISTS history ON versions (bucket, key, number DESC)
 CREATE UNIQUE INDEX IF NOT EXISTS newest ON versions (bucket, key) WHERE latest;
 """
 COLUMNS = "number, key, unversioned, latest, marker, size, etag, stored, headers"
-LAST = chr(0x10FFFF)  # sorts after all that a name has
-NEWER = 1 << 62  # than any number
+LAST = chr(0x10FFFF)  # sorts after all characters in names
+NEWER = 1 << 62  # greater than any version number
 
 
 class S3Error(Exception):
-    """What S3 answers in place of what was asked for."""
+    """An error response of S3."""
 
     def __init__(self, status: int, code: str, message: str, **headers: str) -> None:
         super().__init__(message)
@@ -52,7 +52,7 @@ class S3Error(Exception):
 
 
 class Version(NamedTuple):
-    """A version of an object, or the marker of its deletion."""
+    """A version of an object, or a delete marker."""
 
     number: int
     key: str
@@ -71,7 +71,7 @@ class Version(NamedTuple):
 
 @dataclass(frozen=True)
 class New:
-    """An object to be put."""
+    """An object to store."""
 
     key: str
     content: bytes
@@ -85,7 +85,7 @@ Change = Callable[[sqlite3.Connection], _T]
 
 
 class Storage:
-    """Reads in the event loop's thread; changes are made one batch at a time beside it."""
+    """Reads in the event loop's thread, and writes in batches in another thread."""
 
     def __init__(self, file: Path) -> None:
         self._writer = _connect(file)
@@ -104,7 +104,7 @@ class Storage:
     def create_bucket(self, name: str, region: str) -> Awaitable[None]:
         def change(database: sqlite3.Connection) -> None:
             if database.execute("SELECT 1 FROM buckets WHERE name = ?", (name,)).fetchone():
-                raise S3Error(409, "BucketAlreadyOwnedByYou", f"{name} is there already")
+                raise S3Error(409, "BucketAlreadyOwnedByYou", f"bucket {name} exists already")
             database.execute("INSERT INTO buckets VALUES (?, ?, ?)", (name, region, time.time()))
 
         return self._change(change)
@@ -113,14 +113,14 @@ class Storage:
         def change(database: sqlite3.Connection) -> None:
             _require(database, name)
             if database.execute("SELECT 1 FROM versions WHERE bucket = ?", (name,)).fetchone():
-                raise S3Error(409, "BucketNotEmpty", f"{name} holds objects or versions of them")
+                raise S3Error(409, "BucketNotEmpty", f"bucket {name} has objects or versions")
             database.execute("DELETE FROM configurations WHERE bucket = ?", (name,))
             database.execute("DELETE FROM buckets WHERE name = ?", (name,))
 
         return self._change(change)
 
     def configure(self, bucket: str, name: str, body: bytes | None) -> Awaitable[None]:
-        """Keep a bucket's configuration as it was given; None removes it."""
+        """Store a bucket's configuration verbatim; None removes it."""
 
         def change(database: sqlite3.Connection) -> None:
             _require(database, bucket)
@@ -140,7 +140,7 @@ class Storage:
             _require(database, bucket)
             found = _latest(database, bucket, new.key)
             if new.only_new and found and not found.marker:
-                raise S3Error(412, "PreconditionFailed", f"{new.key} is there already")
+                raise S3Error(412, "PreconditionFailed", f"object {new.key} exists already")
             return _add(database, bucket, new, marker=False)
 
         return self._change(change)
@@ -148,9 +148,10 @@ class Storage:
     def delete(
         self, bucket: str, objects: list[tuple[str, str | None]]
     ) -> Awaitable[list[Version | None]]:
-        """Of keys with a version's id: remove it. Else mark as deleted where there are versions.
+        """Delete objects, given by key and version id or None.
 
-        Each with what was removed or the marker, None where there was nothing.
+        A version with an id is removed. Without an id, a delete marker is added if the bucket has
+        versions. Return the removed version or the marker for each object, or None.
         """
 
         def change(database: sqlite3.Connection) -> list[Version | None]:
@@ -174,7 +175,7 @@ class Storage:
             self._waiting = []
             results = await asyncio.to_thread(self._apply, [change for change, _ in batch])
             for (_, done), result in zip(batch, results, strict=True):
-                if done.cancelled():  # its client has gone
+                if done.cancelled():  # the client has disconnected
                     continue
                 if isinstance(result, Exception):
                     done.set_exception(result)
@@ -183,7 +184,7 @@ class Storage:
         self._committing = None
 
     def _apply(self, changes: list[Change]) -> list[object]:
-        """What each change gives, or its error; all are on the disk then, or none is."""
+        """Apply changes in one transaction. Return the result or the error of each."""
         results: list[object] = []
         try:
             with self._writer:
@@ -191,7 +192,7 @@ class Storage:
                 for change in changes:
                     try:
                         results.append(change(self._writer))
-                    except S3Error as error:  # raised before it changes anything
+                    except S3Error as error:  # changes raise it before they write anything
                         results.append(error)
         except sqlite3.Error as error:
             full = error.sqlite_errorcode == sqlite3.SQLITE_FULL
@@ -199,7 +200,7 @@ class Storage:
             return [S3Error(status, code, str(error)) for _ in changes]
         return results
 
-    # -- looks ---------------------------------------------------------------------------------
+    # -- reading -------------------------------------------------------------------------------
 
     def buckets(self) -> list[tuple[str, float]]:
         return self._reader.execute("SELECT name, created FROM buckets ORDER BY name").fetchall()
@@ -215,14 +216,14 @@ class Storage:
         return bool(_versioning(self._reader, bucket))
 
     def find(self, bucket: str, key: str, id: str | None) -> Version | None:
-        """A version by its id; without one, the latest."""
+        """Return a version by its id, or the latest without an id; None if there is none."""
         _require(self._reader, bucket)
         if id is None:
             return _latest(self._reader, bucket, key)
         return _version(self._reader, bucket, key, id)
 
     def content(self, version: Version) -> bytes | None:
-        """None where it was deleted meanwhile."""
+        """Return a version's content, or None if it has been deleted meanwhile."""
         select = "SELECT content FROM versions WHERE number = ?"
         found = self._reader.execute(select, (version.number,)).fetchone()
         return found and found[0]
@@ -238,10 +239,10 @@ class Storage:
         versions: bool = False,
         older_than: int | None = None,
     ) -> list[Version | str]:
-        """Objects, and folders' names, after a name, ascending; at most `limit`.
+        """Return up to `limit` objects and folder names after the name `after`, ascending.
 
-        `versions`: every one, newest first, in place of the latest; with `older_than`, those of
-        the name `after` with a lower number too.
+        `versions`: include all versions, newest first, instead of the latest only. `older_than`:
+        also include versions of `after` itself with a lower number.
         """
         _require(self._reader, bucket)
         which = "1" if versions else "latest AND NOT marker"
@@ -261,7 +262,7 @@ class Storage:
                         if folder > after:
                             found.append(folder)
                         low = folder + LAST
-                        break  # over the rest of the folder
+                        break  # skip the rest of the folder
                     found.append(version)
                     if len(found) == limit:
                         break
@@ -277,7 +278,7 @@ def _connect(file: Path) -> sqlite3.Connection:
 
 
 def _require(database: sqlite3.Connection, bucket: str) -> str:
-    """The bucket's region. Raises S3Error where there is no such bucket."""
+    """Return the bucket's region. Raises S3Error if the bucket does not exist."""
     found = database.execute("SELECT region FROM buckets WHERE name = ?", (bucket,)).fetchone()
     if found is None:
         raise S3Error(404, "NoSuchBucket", f"there is no bucket {bucket}")
@@ -291,7 +292,7 @@ def _configuration(database: sqlite3.Connection, bucket: str, name: str) -> byte
 
 
 def _versioning(database: sqlite3.Connection, bucket: str) -> str:
-    """Enabled, Suspended, or nothing where it never was."""
+    """Return "Enabled", "Suspended", or an empty string if it was never enabled."""
     body = _configuration(database, bucket, "versioning") or b""
     status = re.search(rb"<Status>\s*(\w+)\s*</Status>", body)
     return status[1].decode() if status else ""
@@ -310,7 +311,7 @@ def _version(database: sqlite3.Connection, bucket: str, key: str, id: str) -> Ve
 
 def number_of(id: str) -> int:
     if not re.fullmatch("0{17}[0-9a-f]{15}", id):
-        raise S3Error(400, "InvalidArgument", "this is no version's id")
+        raise S3Error(400, "InvalidArgument", f"{id} is not a version id")
     return int(id, 16)
 
 

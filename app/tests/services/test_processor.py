@@ -269,7 +269,7 @@ def test_a_login_page_stores_nothing(rig: Rig) -> None:
     with ThreadingHTTPServer(("127.0.0.1", 0), Page) as page:
         Thread(target=page.serve_forever, daemon=True).start()
         _, url = processor(rig, port, f"http://127.0.0.1:{page.server_port}", wait=False)
-        await_true(lambda: "address of S3 itself" in unmet(url), "it says so")
+        await_true(lambda: "address of S3, not" in unmet(url), "it says so")
         await_true(lambda: "broker" not in json.loads(unmet(url))["unmet"], "it listens")
         with Listener(port, "receipts/#") as listener:
             listener.say(topic(1, jpeg(1), "page"), jpeg(1))
@@ -342,7 +342,7 @@ def test_it_waits_for_a_bucket_without_a_restart(rig: Rig) -> None:
     _, endpoint = rig.moto()
     s3(endpoint).delete_bucket(Bucket=BUCKET)
     process, url = processor(rig, port, endpoint, wait=False)
-    await_true(lambda: f"bucket {BUCKET} does not exist: make it" in unmet(url), "it says so")
+    await_true(lambda: f"bucket {BUCKET} does not exist: create it" in unmet(url), "it says so")
     await_true(lambda: "broker" not in json.loads(unmet(url))["unmet"], "it listens")
     with Listener(port, "receipts/#") as listener:
         listener.say(topic(1, jpeg(1), "held"), jpeg(1))

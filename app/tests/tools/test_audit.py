@@ -209,7 +209,7 @@ def test_a_wrong_path_and_a_missing_bucket_get_a_sentence(camera: Camera, tmp_pa
     camera.bucket.delete_bucket(Bucket=BUCKET)
     found = camera.audit()
     assert found.returncode == 1
-    assert f"bucket {BUCKET} does not exist: make it" in found.stderr
+    assert f"bucket {BUCKET} does not exist: create it" in found.stderr
     assert "Traceback" not in found.stderr
 
 

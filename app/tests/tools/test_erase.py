@@ -351,7 +351,7 @@ def test_a_bucket_that_is_not_there_gets_a_sentence(plain: Bucket) -> None:
     result = plain.erase("--device", "edge-1")
     assert result.returncode == 1
     (sentence,) = told(result)
-    assert sentence.startswith(f"bucket {BUCKET} does not exist: make it ")
+    assert sentence.startswith(f"bucket {BUCKET} does not exist: create it ")
 
 
 def test_an_s3_that_does_not_answer_is_no_matter_of_rights() -> None:
