@@ -1,17 +1,14 @@
 """What a role is made of, for tests of its rules without a playbook run: variables, and modules."""
 
-import importlib.util
+import importlib
 from pathlib import Path
 
 from ansible.parsing.dataloader import DataLoader
-from ansible.plugins.loader import filter_loader, init_plugin_loader, lookup_loader
+from ansible.plugins.loader import init_plugin_loader
 from ansible.template import Templar, trust_as_template
 
 ROLES = Path(__file__).parent
-init_plugin_loader([])
-# As ansible.cfg does.
-filter_loader.add_directory(str(ROLES.parent / "plugins/filter"))
-lookup_loader.add_directory(str(ROLES.parent / "plugins/lookup"))
+init_plugin_loader([str(ROLES.parent / ".ansible/collections")])  # as ansible.cfg does
 
 
 class RoleVariables:
@@ -36,9 +33,6 @@ class RoleVariables:
         return self.variables[name]
 
 
-def library(role, name, folder="library"):
-    """A module or plugin of a role, as a module of Python's."""
-    spec = importlib.util.spec_from_file_location(name, ROLES / role / folder / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def plugin(kind, name):
+    """A plugin of the collection, such as ("modules", "disk_budget"), as a module of Python's."""
+    return importlib.import_module(f"ansible_collections.facefleet.facefleet.plugins.{kind}.{name}")

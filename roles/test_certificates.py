@@ -1,7 +1,7 @@
 """The certificates that a fleet asks for are those that its authority signs."""
 
 import pytest
-from role_variables import RoleVariables, library
+from role_variables import RoleVariables, plugin
 
 GROUPS = {"cloud": ["cloud-1"], "edge": ["edge-1"]}
 
@@ -17,5 +17,5 @@ def test_a_host_may_have_what_the_fleet_asks_for_it(host, group):
         facefleet_runtime="k3s",
     )
     asked = plan["certificates"]
-    signs = library("pki", "signed_certificate", "action_plugins").names_due(host, GROUPS, False)
+    signs = plugin("action", "signed_certificate").names_due(host, GROUPS, False)
     assert {one["name"]: one["usage"] for one in asked} == signs

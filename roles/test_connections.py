@@ -15,8 +15,8 @@ FILES = [
     if isinstance(yaml.safe_load(path.read_text()), list)
 ]
 MODULES = [
-    *(ROOT / "roles").glob("*/library/*.py"),
-    *(ROOT / "roles").glob("*/module_utils/*.py"),
+    *(ROOT / "plugins/modules").glob("*.py"),
+    *(ROOT / "plugins/module_utils").glob("*.py"),
 ]
 
 

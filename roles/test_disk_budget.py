@@ -2,9 +2,9 @@
 
 import pytest
 from facefleet.delivery.outbox import RESERVE
-from role_variables import RoleVariables, library
+from role_variables import RoleVariables, plugin
 
-disk_budget = library("facefleet", "disk_budget")
+disk_budget = plugin("modules", "disk_budget")
 GIB = 1 << 30
 
 

@@ -4,9 +4,9 @@ import subprocess
 import sys
 
 import pytest
-from role_variables import library
+from role_variables import plugin
 
-packages_free = library("docker", "packages_free")
+packages_free = plugin("modules", "packages_free")
 HOLD = """
 import fcntl, sys
 file = open(sys.argv[1], "w")

@@ -43,7 +43,7 @@ def checkout(tmp_path: Path) -> Path:
     (tmp_path / "hosts").write_text("one ansible_connection=local\ntwo ansible_connection=local\n")
     (tmp_path / "ansible.cfg").write_text(
         "[defaults]\ninventory = hosts\ncallback_result_format = yaml\ndisplay_ok_hosts = False\n"
-        f"action_plugins = {ROOT}/plugins/action\n"
+        f"collections_path = {ROOT}/.ansible/collections\n"
     )
     return tmp_path
 
@@ -101,7 +101,7 @@ REPORT = """
         msg: a reason that was rescued
       ignore_errors: true
     - name: Report every problem
-      report_problems:
+      facefleet.facefleet.report_problems:
         sentences: ["one: SOURCE is no camera: it's a bird.", "two: The disk is full."]
       run_once: true
 """

@@ -38,6 +38,3 @@ def reached_at(host, by_name):
 class FilterModule:
     def filters(self):
         return {"host_url": host_url, "san": san, "reached_at": reached_at}
-
-    def tests(self):
-        return {"ip_address": is_ip}

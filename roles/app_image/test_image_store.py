@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-LIBRARY = Path(__file__).parent / "library"
+MODULES = Path(__file__).parents[2] / "plugins/modules"
 
 
 @pytest.fixture
@@ -20,7 +20,7 @@ def gather(tmp_path, monkeypatch):
         (tmp_path / "docker").chmod(0o755)
         monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
         command = [Path(sys.executable).parent / "ansible", "localhost", "--one-line"]
-        command += ["--connection=local", f"--module-path={LIBRARY}", "--module-name=image_store"]
+        command += ["--connection=local", f"--module-path={MODULES}", "--module-name=image_store"]
         command += [f"--args={json.dumps({'folder': folder})}"]
         done = subprocess.run(command, capture_output=True, text=True, check=True)
         return json.loads(done.stdout.partition("=>")[2])

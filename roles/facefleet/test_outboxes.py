@@ -1,4 +1,4 @@
-"""The module outboxes, on outboxes that the app has made."""
+"""The module outbox_info, on outboxes that the app has made."""
 
 import json
 import subprocess
@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 from facefleet.delivery.outbox import Outbox
 
-LIBRARY = Path(__file__).parent / "library"
+MODULES = Path(__file__).parents[2] / "plugins/modules"
 NOW = datetime.now(UTC)
 
 
 def look(folder, **more):
     """What the module says of a folder."""
     command = [Path(sys.executable).parent / "ansible", "localhost", "--one-line"]
-    command += ["--connection=local", f"--module-path={LIBRARY}", "--module-name=outboxes"]
+    command += ["--connection=local", f"--module-path={MODULES}", "--module-name=outbox_info"]
     command += [
         f"--args={json.dumps({'folder': str(folder), 'pattern': 'outbox-*.sqlite*'} | more)}"
     ]

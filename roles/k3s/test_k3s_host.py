@@ -1,16 +1,12 @@
 """The module k3s_host, on hosts made of files and of what their commands say."""
 
-import importlib.util
 import os
 from pathlib import Path
 
 import pytest
+from role_variables import plugin
 
-spec = importlib.util.spec_from_file_location(
-    "k3s_host", Path(__file__).parent / "library/k3s_host.py"
-)
-module = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(module)
+module = plugin("modules", "k3s_host")
 
 RELEASE = os.uname().release
 DATA = "/var/lib/rancher/k3s"

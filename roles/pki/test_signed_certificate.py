@@ -2,11 +2,10 @@
 
 import base64
 import datetime
-import importlib.util
-from pathlib import Path
 
 import claimed_settings as claims
 import pytest
+import role_variables
 import strange_certificates as strange
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
@@ -18,16 +17,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-
-def load(path):
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    plugin = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(plugin)
-    return plugin
-
-
-HERE = Path(__file__).parent
-plugin = load(HERE / "action_plugins/signed_certificate.py")
+plugin = role_variables.plugin("action", "signed_certificate")
 GROUPS = {"cloud": ["cloud-1"], "edge": ["edge-1", "edge-2", "processor.facefleet"], "all": ["x"]}
 NOW = datetime.datetime.now(datetime.UTC)
 

@@ -85,7 +85,7 @@ class Host:
         role = str(ROLES / "app_service")
         self.variables = {**variables, "role_path": role, "ansible_search_path": [role]}
         # As playbooks/settings.yml does.
-        self.settings = self.value("lookup('facefleet_settings')")
+        self.settings = self.value("lookup('facefleet.facefleet.facefleet_settings')")
         problems = self.settings.pop("problems")
         assert [one for one in problems if "inventories/example" not in one] == []
         self.variables |= {**self.settings, **MACHINE}

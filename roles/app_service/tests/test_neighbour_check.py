@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-MODULE = Path(__file__).parents[1] / "library/neighbour_check.py"
+MODULE = Path(__file__).parents[3] / "plugins/modules/neighbour_check.py"
 POD = {
     "metadata": {"labels": {"app.kubernetes.io/name": "broker"}},
     "status": {"podIP": "10.42.0.5"},

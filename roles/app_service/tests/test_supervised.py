@@ -1,4 +1,4 @@
-"""supervised_service and supervised_ports on a real supervisord: a port is no identity."""
+"""supervisord_program and supervisord_ports on a real supervisord: a port is no identity."""
 
 import json
 import os
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-ROLE = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[3]
 BIN = Path(sys.executable).parent
 SERVER = """
 import http.server, sys
@@ -70,12 +70,14 @@ class Supervisord:
             "port_variable": "facefleet_first_port",
             "timeout": timeout,
         }
-        return self._run("supervised_service", arguments)
+        return self._run("facefleet.facefleet.supervisord_program", arguments)
 
     def taken(self, *ports: int) -> list[str]:
         """What is said of ports before anything is changed."""
         named = [{"port": port, "variable": f"port_{port}"} for port in ports]
-        found = self._run("supervised_ports", {"directory": str(self.folder), "ports": named})
+        found = self._run(
+            "facefleet.facefleet.supervisord_ports", {"directory": str(self.folder), "ports": named}
+        )
         return found["taken"]
 
     def _run(self, module: str, arguments: dict) -> dict:
@@ -86,8 +88,7 @@ class Supervisord:
             ],
             env={
                 **os.environ,
-                "ANSIBLE_LIBRARY": str(ROLE / "library"),
-                "ANSIBLE_MODULE_UTILS": str(ROLE / "module_utils"),
+                "ANSIBLE_COLLECTIONS_PATH": str(ROOT / ".ansible/collections"),
                 "ANSIBLE_CALLBACK_RESULT_FORMAT": "json",
                 "ANSIBLE_PYTHON_INTERPRETER": sys.executable,
                 "ANSIBLE_LOCAL_TEMP": str(self.folder / "temp"),

@@ -1,0 +1,136 @@
+"""A rollout in Kubernetes: whether it has ended, and what is wrong where it has not."""
+
+import contextlib
+import time
+import urllib.parse
+
+from ansible_collections.facefleet.facefleet.plugins.module_utils.cluster import NotUpError
+from ansible_collections.facefleet.facefleet.plugins.module_utils.host import unready
+
+# Waiting for these to pass by themselves is in vain.
+GIVEN_UP = (
+    *("CrashLoopBackOff", "CreateContainerConfigError", "CreateContainerError"),
+    *("ErrImageNeverPull", "InvalidImageName", "RunContainerError"),
+)
+
+
+class Rollout:
+    """The rollout of one Deployment or StatefulSet."""
+
+    def __init__(self, cluster, kind, name, ready):
+        self._cluster = cluster
+        self._kind = kind
+        self._name = name
+        self._ready = urllib.parse.urlsplit(ready)
+
+    def wait(self, timeout):
+        """Raises NotUpError where it has not ended in time, or cannot."""
+        deadline = time.monotonic() + timeout
+        while True:
+            workload = self._cluster.get(self._kind, self._name)[0]
+            if ended(workload):
+                return
+            pod = self._replaced(workload)
+            state = _waiting(pod)
+            if state.get("reason") in GIVEN_UP:
+                raise NotUpError(f"{self._name} does not start: {_sentence(state)}.")
+            if time.monotonic() > deadline:
+                problem = self._problem(pod)
+                raise NotUpError(f"{self._name} is not ready after {timeout} s: {problem}.")
+            time.sleep(1)
+
+    def _replaced(self, workload):
+        """The newest pod of what is wanted, or None.
+
+        A StatefulSet never replaces a pod that has not become ready: that is done here.
+        """
+        pods = self._cluster.get("pod", f"--selector=app.kubernetes.io/name={self._name}")
+        pods = [pod for pod in pods if "deletionTimestamp" not in pod["metadata"]]
+        if not pods or not _seen(workload):
+            return None
+        pod = max(pods, key=_age)
+        if self._kind == "StatefulSet":
+            wanted = workload["status"].get("updateRevision")
+            if pod["metadata"]["labels"].get("controller-revision-hash") != wanted:
+                if not _is(pod, "Ready"):
+                    self._cluster.run("delete", "pod", pod["metadata"]["name"], "--wait=false")
+                return None
+        return pod
+
+    def _problem(self, pod):
+        """What keeps a pod from being ready."""
+        if pod is None:
+            return "it has no pod of the new kind"
+        state = _waiting(pod)
+        if state:
+            return _sentence(state)
+        for condition in pod["status"].get("conditions", []):
+            if condition["type"] == "PodScheduled" and condition["status"] != "True":
+                return condition.get("message", "no node takes it").rstrip(".")
+        address = f"{pod['status'].get('podIP')}:{self._ready.port}{self._ready.path}"
+        problem = unready(f"{self._ready.scheme}://{address}")
+        return (problem or "it has only just become so").rstrip(".")
+
+    def story(self):
+        """The last events and log lines of the newest pod."""
+        pods = self._cluster.get("pod", f"--selector=app.kubernetes.io/name={self._name}")
+        pod = max(pods, key=_age, default=None)
+        lines = ["Its events:", *(f"  {line}" for line in self._events(pod))]
+        if pod is not None:
+            name = pod["metadata"]["name"]
+            lines += [f"The log of {name} ends:", *(f"  {line}" for line in self._log(name))]
+        return "\n".join(lines)
+
+    def _events(self, pod, count=8):
+        """The last of the workload, of what it made, and of this pod (others had its name)."""
+        found = []
+        for event in sorted(self._cluster.get("events"), key=_age):
+            about = event["involvedObject"]
+            if pod and about["kind"] == "Pod" and about.get("uid") != pod["metadata"]["uid"]:
+                continue
+            if f"{about['name']}-".startswith(f"{self._name}-"):
+                found.append(f"{event['reason']}: {event['message'].strip()}")
+        return found[-count:]
+
+    def _log(self, pod, lines=20):
+        for former in ([], ["--previous"]):
+            with contextlib.suppress(NotUpError):  # it may not have started yet
+                text = self._cluster.run("logs", pod, f"--tail={lines}", *former)
+                if text.strip():
+                    return text.splitlines()
+        return ["(empty)"]
+
+
+def _age(item):
+    """When an object was made, or an event last seen: to sort by."""
+    return item.get("lastTimestamp") or item["metadata"]["creationTimestamp"]
+
+
+def _seen(workload):
+    """Whether the controller has seen the workload's last change."""
+    status = workload.get("status", {})
+    return status.get("observedGeneration", 0) >= workload["metadata"]["generation"]
+
+
+def ended(workload):
+    """Whether every pod is a new one, and ready."""
+    status = workload.get("status", {})
+    wanted = workload["spec"]["replicas"]
+    pods = [status.get(name, 0) for name in ("replicas", "updatedReplicas", "readyReplicas")]
+    revisions = {status.get("currentRevision"), status.get("updateRevision")}  # of a StatefulSet
+    return _seen(workload) and set(pods) == {wanted} and len(revisions) == 1
+
+
+def _is(pod, condition):
+    conditions = pod["status"].get("conditions", [])
+    return any(entry["type"] == condition and entry["status"] == "True" for entry in conditions)
+
+
+def _waiting(pod):
+    """Why a pod's container does not run; empty where it does, or where there is none."""
+    containers = ((pod or {}).get("status") or {}).get("containerStatuses") or [{}]
+    return (containers[0].get("state") or {}).get("waiting") or {}
+
+
+def _sentence(state):
+    return ": ".join(state[name] for name in ("reason", "message") if name in state).rstrip(".")

@@ -1,0 +1,58 @@
+"""A supervisord by its API."""
+
+import contextlib
+import os
+import pathlib
+import re
+import xmlrpc.client
+
+from ansible_collections.facefleet.facefleet.plugins.module_utils.host import holder, lineage, taken
+
+STILL_RUNNING = 91  # supervisord's code
+
+
+class PortTakenError(Exception):
+    """A process of another supervisord, or of none, holds the port; the text says which."""
+
+
+def connect(directory):
+    """The supervisord's API."""
+    from supervisor.xmlrpc import SupervisorTransport
+
+    text = (directory / "supervisord.conf").read_text()
+    address = re.search(r"^serverurl = (.+)$", text, re.MULTILINE).group(1)
+    transport = SupervisorTransport(None, None, serverurl=address)
+    return xmlrpc.client.ServerProxy("http://127.0.0.1", transport).supervisor
+
+
+def holding_program(supervisord, port, directory, port_variable):
+    """Name of the program that holds the port; None where it is free, "" where it cannot be told.
+
+    Raises PortTakenError.
+    """
+    pid = holder(port)
+    if pid is None:
+        return None
+    if supervisord is not None:
+        programs = {one["pid"]: one["name"] for one in supervisord.getAllProcessInfo()}
+        for process in lineage(pid):
+            if process in programs:
+                return programs[process]
+    with contextlib.suppress(OSError):
+        environment = pathlib.Path("/proc", str(pid), "environ").read_bytes()
+        if os.fsencode(f"SUPERVISED_BY_FACEFLEET={directory}") in environment.split(b"\0"):
+            return ""  # it is just ending
+    raise PortTakenError(taken(port, pid, port_variable))
+
+
+def remove(supervisord, name):
+    """Stop a program and have supervisord forget it."""
+    while True:
+        supervisord.stopProcessGroup(name)
+        try:
+            supervisord.removeProcessGroup(name)
+        except xmlrpc.client.Fault as fault:
+            if fault.faultCode != STILL_RUNNING:  # it was being restarted just then: once more
+                raise
+        else:
+            return

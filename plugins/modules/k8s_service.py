@@ -1,0 +1,211 @@
+#!/usr/bin/python
+"""Bring one service up in Kubernetes, and wait until it is ready."""
+
+import json
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.facefleet.facefleet.plugins.module_utils.address import (
+    check_node_ports,
+    wait_for_address,
+)
+from ansible_collections.facefleet.facefleet.plugins.module_utils.cluster import (
+    MANAGED_BY,
+    Cluster,
+    NotUpError,
+    applied,
+    differs,
+    key,
+    shown,
+)
+from ansible_collections.facefleet.facefleet.plugins.module_utils.rollout import Rollout, ended
+
+DOCUMENTATION = r"""
+module: k8s_service
+short_description: Bring one service up in Kubernetes, and wait until it is ready
+description:
+  - Applies the service's manifests by the host's own kubectl, and waits until its pod is ready, or,
+    where there is only a Service, until that answers.
+  - What does not become ready fails with its events and the end of its log, and what was applied
+    before is applied again.
+  - It is a module of our own because kubernetes.core needs Python 3.9 and a client library on the
+    target, where JetPack 5 has 3.8; and its modules do not roll back.
+author: The facefleet authors
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: full
+options:
+  kubectl:
+    description: The command of kubectl, and its first arguments.
+    type: list
+    elements: str
+    required: true
+  namespace:
+    description: The service's namespace.
+    type: str
+    required: true
+  name:
+    description: The service's name.
+    type: str
+    required: true
+  manifests:
+    description: The objects, in the order in which they are applied.
+    type: list
+    elements: dict
+    required: true
+  secret:
+    description: The Secret as JSON, or empty where there is none.
+    type: str
+    default: ""
+  ready:
+    description: The pod's address that answers when it is ready; only port and path are of effect.
+    type: str
+    required: true
+  port_variable:
+    description: The variable to change where a NodePort is taken.
+    type: str
+  timeout:
+    description: Seconds to wait.
+    type: int
+    default: 60
+"""
+
+EXAMPLES = r"""
+- name: Start the logger
+  facefleet.facefleet.k8s_service:
+    kubectl: [/usr/local/bin/k3s, kubectl]
+    namespace: facefleet
+    name: logger
+    manifests: "{{ lookup('ansible.builtin.template', 'logger.yml.j2') | from_yaml_all }}"
+    ready: http://0.0.0.0:8080/readyz
+"""
+
+WORKLOADS = ("Deployment", "StatefulSet")
+
+
+def wait(cluster, items, params):
+    """Raises NotUpError where what was applied is not ready in time."""
+    for item in items:
+        if item["kind"] in WORKLOADS:
+            Rollout(cluster, item["kind"], params["name"], params["ready"]).wait(params["timeout"])
+            return
+    for item in items:
+        if item["kind"] == "Service":
+            wait_for_address(cluster, item["metadata"]["name"], params["timeout"])
+
+
+def settled(items):
+    """Whether there is a rollout among `items`, as the API told them, and it has ended."""
+    workloads = [item for item in items if item["kind"] in WORKLOADS]
+    return bool(workloads) and all(ended(item) for item in workloads)
+
+
+def story(cluster, items, params):
+    """The end of a service's events and log, where it has any."""
+    for item in items:
+        if item["kind"] in WORKLOADS:
+            return Rollout(cluster, item["kind"], params["name"], params["ready"]).story()
+    return ""
+
+
+def roll_back(cluster, changed, before, params):
+    """Apply again what was applied before. Returns a sentence."""
+    former = [json.loads(applied(before[name])) for name in changed if applied(before.get(name))]
+    if not former:
+        return "There was none before it to go back to: it is left as it is, to be looked at."
+    try:
+        cluster.apply(former)
+        wait(cluster, former, params)
+    except NotUpError as problem:
+        return f"It was rolled back, but the one before is not well either: {problem}"
+    return "It was rolled back: the one before runs, and is ready."
+
+
+def sweep(cluster, name):
+    """Delete the configuration that the service's pods do not use (any more)."""
+    kinds = "deployments,statefulsets,configmaps,secrets"
+    items = cluster.get(kinds, f"--selector={selector(name)}")
+    used = json.dumps([item["spec"]["template"] for item in items if "spec" in item])
+    for item in items:
+        if "spec" not in item and f'"{item["metadata"]["name"]}"' not in used:
+            cluster.run("delete", item["kind"], item["metadata"]["name"])
+
+
+def selector(name):
+    return f"{MANAGED_BY},app.kubernetes.io/name={name}"
+
+
+def foresee(cluster, items, before, check_mode):
+    """What applying `items` would make of each, by their keys. Raises NotUpError."""
+    namespace = items[0]
+    if key(namespace) not in before:
+        if check_mode:
+            return {key(item): item for item in items}
+        cluster.apply([namespace])
+    return cluster.apply(items, dry_run=True)
+
+
+def difference(before, after):
+    """For --diff; without secrets."""
+    return {
+        "before_header": key(after),
+        "after_header": key(after),
+        "before": text(before),
+        "after": text(after),
+    }
+
+
+def text(item):
+    return "" if item is None else json.dumps(shown(item), indent=2, sort_keys=True) + "\n"
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec={
+            "kubectl": {"type": "list", "elements": "str", "required": True},
+            "namespace": {"type": "str", "required": True},
+            "name": {"type": "str", "required": True},
+            "manifests": {"type": "list", "elements": "dict", "required": True},
+            "secret": {"type": "str", "default": "", "no_log": True},
+            "ready": {"type": "str", "required": True},
+            "port_variable": {"type": "str"},
+            "timeout": {"type": "int", "default": 60},
+        },
+        supports_check_mode=True,
+    )
+    params = module.params
+    cluster = Cluster(params["kubectl"], params["namespace"])
+    secrets = [json.loads(params["secret"])] if params["secret"] else []
+    # The namespace is the first of the manifests.
+    items = [params["manifests"][0], *secrets, *params["manifests"][1:]]
+    if module.check_mode and not cluster.there():
+        module.exit_json(changed=True, msg="There is no Kubernetes here yet.")
+    try:
+        before = cluster.find(items)
+        check_node_ports(cluster, items, before, params["port_variable"])
+        after = foresee(cluster, items, before, module.check_mode)
+        changed = [name for name in after if differs(before.get(name), after[name])]
+        diff = [difference(before.get(name), after[name]) for name in changed]
+        if module.check_mode:
+            module.exit_json(changed=bool(changed), diff=diff)
+        if changed:
+            cluster.apply(items)
+        try:
+            # A call of kubectl takes a second on a Jetson: none that is not needed.
+            if changed or not settled(after.values()):
+                wait(cluster, items, params)
+        except NotUpError as problem:
+            report = [str(problem), story(cluster, items, params)]
+            if changed:
+                report.append(roll_back(cluster, changed, before, params))
+            raise NotUpError("\n".join(line for line in report if line)) from problem
+        finally:
+            sweep(cluster, params["name"])
+    except NotUpError as problem:
+        module.fail_json(msg=str(problem))
+    module.exit_json(changed=bool(changed), diff=diff)
+
+
+if __name__ == "__main__":
+    main()

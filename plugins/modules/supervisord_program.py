@@ -1,0 +1,205 @@
+#!/usr/bin/python
+"""Run one service under a supervisord and wait until it is ready."""
+
+import contextlib
+import pathlib
+import time
+import urllib.parse
+import xmlrpc.client
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.facefleet.facefleet.plugins.module_utils.host import unready
+from ansible_collections.facefleet.facefleet.plugins.module_utils.supervisord import (
+    PortTakenError,
+    connect,
+    holding_program,
+    remove,
+)
+
+DOCUMENTATION = r"""
+module: supervisord_program
+short_description: Run one service under a supervisord and wait until it is ready
+description:
+  - Writes the program's files, has supervisord apply what changed of this program and nothing
+    else, starts it where it stopped, and waits until it is ready.
+  - It fails at once where another process holds the port, and where the program gives up.
+  - Ready is what this program's own process says. Where another program of this supervisord still
+    has the port, which it will be told to leave later in the run, it is stopped, and started again
+    where this one does not become ready.
+author: The facefleet authors
+attributes:
+  check_mode:
+    support: full
+options:
+  directory:
+    description: The supervisord's folder, with its C(supervisord.conf) and C(programs/).
+    type: path
+    required: true
+  name:
+    description: The program's name.
+    type: str
+    required: true
+  program:
+    description: Text of C(programs/<name>.ini).
+    type: str
+    required: true
+  files:
+    description: Files of C(programs/<name>/), name to text. Never shown, for they hold secrets.
+    type: dict
+    required: true
+  ready:
+    description: An http address that answers 200 when ready, or C(tcp://host:port).
+    type: str
+    required: true
+  port_variable:
+    description: The variable to change where the port is taken.
+    type: str
+    required: true
+  timeout:
+    description: Seconds to wait.
+    type: int
+    default: 60
+"""
+
+EXAMPLES = r"""
+- name: Start the logger
+  facefleet.facefleet.supervisord_program:
+    directory: /srv/fleet/edge-1
+    name: logger
+    program: "{{ lookup('ansible.builtin.template', 'program.ini.j2') }}"
+    files: {}
+    ready: http://127.0.0.1:31901/readyz
+    port_variable: facefleet_first_port
+"""
+
+QUICK_ENDS = 3  # a service that ends this often at its start has given up
+
+
+class NotUpError(Exception):
+    """The service cannot be brought up; the text says why."""
+
+
+def info(supervisord, name):
+    """What supervisord knows of a program, or None."""
+    try:
+        return supervisord.getProcessInfo(name)
+    except (xmlrpc.client.Fault, OSError):
+        return None
+
+
+def write(path, text):
+    """Write a file that only its owner reads, whole or not at all."""
+    path.parent.mkdir(mode=0o700, exist_ok=True)
+    partial = path.with_name(f".{path.name}")
+    partial.touch(mode=0o600)
+    partial.write_text(text)
+    partial.replace(path)
+
+
+def apply(supervisord, name):
+    """Have supervisord read its files and apply what changed of this program. True if any."""
+    added, changed, _ = supervisord.reloadConfig()[0]
+    if name in changed:
+        remove(supervisord, name)
+    if name in changed or name in added:
+        supervisord.addProcessGroup(name)
+        return True
+    if info(supervisord, name)["statename"] in ("STOPPED", "EXITED", "FATAL"):
+        supervisord.startProcess(name, False)
+        return True
+    return False
+
+
+def make_room(supervisord, name, holding):
+    """Stop the program that has the port of another. Its name, or None."""
+    if not holding or holding == name:
+        return None
+    with contextlib.suppress(xmlrpc.client.Fault):  # it has just ended
+        supervisord.stopProcess(holding)
+    return holding
+
+
+def give_back(supervisord, name, displaced):
+    """Stop the program that did not become ready, and start the one that had its port."""
+    for act, program in ((supervisord.stopProcess, name), (supervisord.startProcess, displaced)):
+        with contextlib.suppress(xmlrpc.client.Fault):  # it is so already
+            act(program)
+
+
+def await_ready(supervisord, params, directory, port):
+    """Raises NotUpError where the service is not ready in time or has given up."""
+    name = params["name"]
+    deadline = time.monotonic() + params["timeout"]
+    quick_ends = set()  # by their start
+    while True:
+        holding = holding_program(supervisord, port, directory, params["port_variable"])
+        state = info(supervisord, name)
+        if state["statename"] in ("BACKOFF", "FATAL"):
+            quick_ends.add(state["start"])
+        if state["statename"] == "FATAL" or len(quick_ends) == QUICK_ENDS:
+            raise NotUpError(f"{name} ends as soon as it starts.")
+        problem = unready(params["ready"])
+        if problem is None and holding == name and state["statename"] in ("STARTING", "RUNNING"):
+            return
+        if time.monotonic() > deadline:
+            if problem is None and holding != name:
+                problem = f"{holding or 'another process'} answers on its port"
+            problem = (problem or "it has only just become so").rstrip(".")
+            raise NotUpError(f"{name} is not ready after {params['timeout']} s: {problem}.")
+        time.sleep(0.1)
+
+
+def log_tail(path, lines=20):
+    try:
+        tail = path.read_text(errors="replace").splitlines()[-lines:]
+    except OSError:
+        return ""
+    return "\n".join([f"Its log {path} ends:", *tail])
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec={
+            "directory": {"type": "path", "required": True},
+            "name": {"type": "str", "required": True},
+            "program": {"type": "str", "required": True},
+            "files": {"type": "dict", "required": True, "no_log": True},
+            "ready": {"type": "str", "required": True},
+            "port_variable": {"type": "str", "required": True},
+            "timeout": {"type": "int", "default": 60},
+        },
+        supports_check_mode=True,
+    )
+    params = module.params
+    name = params["name"]
+    directory = pathlib.Path(params["directory"])
+    port = urllib.parse.urlsplit(params["ready"]).port
+    programs = directory / "programs"
+    # The program's own file last: supervisord acts on it.
+    files = {programs / name / file: text for file, text in params["files"].items()}
+    files[programs / f"{name}.ini"] = params["program"]
+    stale = {
+        path: text for path, text in files.items() if not path.exists() or path.read_text() != text
+    }
+    supervisord = connect(directory) if (directory / "supervisord.conf").exists() else None
+    displaced = None
+    try:
+        holding = holding_program(supervisord, port, directory, params["port_variable"])
+        if module.check_mode:
+            running = supervisord and (info(supervisord, name) or {}).get("statename")
+            module.exit_json(changed=bool(stale) or running not in ("STARTING", "RUNNING"))
+        for path, text in stale.items():
+            write(path, text)
+        displaced = make_room(supervisord, name, holding)
+        changed = apply(supervisord, name)
+        await_ready(supervisord, params, directory, port)
+    except (NotUpError, PortTakenError) as problem:
+        if displaced:
+            give_back(supervisord, name, displaced)
+        tail = "" if isinstance(problem, PortTakenError) else log_tail(directory / f"{name}.log")
+        module.fail_json(msg=f"{problem}\n{tail}".strip())
+    module.exit_json(changed=bool(stale) or changed)
+
+
+if __name__ == "__main__":
+    main()
