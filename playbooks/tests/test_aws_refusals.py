@@ -135,7 +135,7 @@ def test_all_bad_inputs_are_said_at_once_and_first(there, fleet, playbook):
     for sentence in (
         "cloud-1: facefleet_region is mars-1, and AWS has no such region",
         "cloud-1: Faces are kept for 0 days",
-        "cloud-1: facefleet_controller_address is 0.0.0.0/0, which is all of the internet",
+        "cloud-1: facefleet_controller_address is 0.0.0.0/0, which is the whole internet",
         "cloud-1: aws_instance_type is big",
         "Every host: There is no ssh key /nowhere.pub",
         "Nothing was changed on any host.",
@@ -186,7 +186,7 @@ def test_without_rights(aws, roles, nobody, enforced):
     cases = {
         "unknown": (
             {"role": "aws_account"},
-            "AWS does not take these credentials (InvalidClientTokenId)",
+            "AWS rejects the credentials (InvalidClientTokenId)",
         ),
         "none": (
             {"role": "aws_account", "facefleet_aws_environment": keyless},
@@ -194,13 +194,13 @@ def test_without_rights(aws, roles, nobody, enforced):
         ),
         "profile": (
             {"role": "aws_account", "facefleet_aws_environment": profile},
-            "AWS_PROFILE is nowhere, and there is no such profile",
+            "The AWS profile nowhere does not exist",
         ),
-        "denied-regions": ({"role": "aws_account", **nobody}, "may not do DescribeRegions"),
-        "denied-bucket": ({"role": "aws_storage", **nobody}, "may not do ListBuckets"),
-        "denied-role": ({"role": "aws_access", **nobody}, "may not do GetRole"),
-        "denied-group": ({"role": "aws_network", **nobody}, "credentials may do that"),
-        "denied-vm": ({"role": "aws_instance", **nobody}, "may not do DescribeInstances"),
+        "denied-regions": ({"role": "aws_account", **nobody}, "do not allow DescribeRegions"),
+        "denied-bucket": ({"role": "aws_storage", **nobody}, "do not allow ListBuckets"),
+        "denied-role": ({"role": "aws_access", **nobody}, "do not allow GetRole"),
+        "denied-group": ({"role": "aws_network", **nobody}, "credentials allow this"),
+        "denied-vm": ({"role": "aws_instance", **nobody}, "do not allow DescribeInstances"),
     }
     said = roles({host: variables for host, (variables, _) in cases.items()}, HOME="/nowhere")
     assert {host: words for host, words in said.items() if cases[host][1] not in words} == {}

@@ -19,7 +19,7 @@ from cryptography.x509.oid import NameOID
 HERE = Path(__file__).parent
 BROKER = PORT + 40  # beside those of conftest.py, which begin at PORT
 FIRST_PORT = PORT + 60
-NO_MODULE = "Its Python does not run Ansible's modules"
+NO_MODULE = "The host's Python cannot run Ansible's modules"
 CLAIMS = "This host returns facefleet_aws_environment, facefleet_bin_dir,"
 # Host to the sentence that it gets. `late` is honest at first, and lies as `facts` does.
 SENTENCES = {
@@ -29,7 +29,7 @@ SENTENCES = {
     "flood": NO_MODULE,
     "exits": NO_MODULE,
     "silent": NO_MODULE,
-    "delay": "Its Python does not answer in time",
+    "delay": "The host's Python does not respond in time",
     "types": "",  # fails where its first answer is used
 }
 LIARS = set(SENTENCES)
@@ -219,7 +219,7 @@ def test_site_has_a_sentence_for_each_and_changes_nothing(fleet):
     for host, sentence in SENTENCES.items():
         assert host in LATE or said[host].startswith(sentence), problems
     assert advice.startswith("Nothing was changed on any host.")
-    assert "leave hosts out by --limit 'all" in advice, problems
+    assert "exclude hosts with --limit 'all" in advice, problems
     assert not fleet.state.exists()
 
 

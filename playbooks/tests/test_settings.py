@@ -70,7 +70,7 @@ def test_the_example_is_refused_by_the_names_of_what_to_fill_in(tmp_path):
         "Every host: facefleet_bucket is example-facefleet-faces, as in inventories/example",
         "jetson-1: ansible_host is 192.0.2.11, as in inventories/example: set it to your own.",
         "The source of the camera yard is rtsp://192.0.2.50/stream1, as in inventories/example",
-        "Nothing was changed on any host. Mend this and run it again.",
+        "Nothing was changed on any host. Fix these problems and run again.",
     ):
         assert ran.flat.count(sentence) == 1, ran.output
     assert "--limit" not in ran.flat

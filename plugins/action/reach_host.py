@@ -1,6 +1,6 @@
-"""See whether a host is reached, without a failure or a line of output where it is not.
+"""Check whether a host can be reached, without failing or printing anything if it cannot.
 
-Needs no Python there. `reached` says it, and `msg` what the connection said.
+Needs no Python on the host. Returns the result as `reached`, and the connection's output as `msg`.
 """
 
 from ansible.errors import AnsibleConnectionFailure
@@ -17,5 +17,5 @@ class ActionModule(ActionBase):
             ran = self._low_level_execute_command(":", sudoable=False)
         except AnsibleConnectionFailure as error:
             return {"changed": False, "reached": False, "msg": str(error)}
-        said = f"{ran['stderr']}\n{ran['stdout']}".strip()
-        return {"changed": False, "reached": ran["rc"] == 0, "msg": said}
+        output = f"{ran['stderr']}\n{ran['stdout']}".strip()
+        return {"changed": False, "reached": ran["rc"] == 0, "msg": output}

@@ -1,10 +1,10 @@
-"""Addresses of hosts, and URLs made of them."""
+"""Addresses of hosts, and URLs with them."""
 
 import ipaddress
 
 
 def is_ip(host):
-    """Whether a host is named by an IP address, v4 or v6, and not by a name."""
+    """Return whether a host is given by an IP address (v4 or v6) instead of a name."""
     try:
         ipaddress.ip_address(bare(host))
     except ValueError:
@@ -13,25 +13,25 @@ def is_ip(host):
 
 
 def bare(host):
-    """A host without the brackets that an IPv6 address may be written with."""
+    """Return a host without the optional brackets of an IPv6 address."""
     host = str(host).strip()
     return host[1:-1] if host.startswith("[") and host.endswith("]") else host
 
 
 def host_url(scheme, host, port):
-    """`'mqtts' | host_url('2001:db8::7', 31883)`: an IPv6 address gets its brackets."""
+    """Return a URL, with brackets for IPv6: `'mqtts' | host_url('2001:db8::7', 31883)`."""
     host = bare(host)
     return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 def san(host):
-    """A host as a certificate's subjectAltName has it: `IP:192.0.2.7`, `DNS:cloud.example.org`."""
+    """Return a host for subjectAltName, such as `IP:192.0.2.7` or `DNS:cloud.example.org`."""
     host = bare(host)
     return f"IP:{ipaddress.ip_address(host)}" if is_ip(host) else f"DNS:{host}"
 
 
 def reached_at(host, by_name):
-    """Where Ansible reaches a host, from its variables; with `by_name`, its name will do."""
+    """Return where Ansible reaches a host, given its variables; `by_name`: or else its name."""
     return bare(host.get("ansible_host") or (host["inventory_hostname"] if by_name else ""))
 
 

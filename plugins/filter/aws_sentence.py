@@ -1,9 +1,9 @@
-"""`result | aws_sentence`: why a call to AWS failed, and what to do, in one sentence."""
+"""`result | aws_sentence`: explain in one sentence why a call to AWS failed, and what to do."""
 
 import re
 
-# What AWS's code and the module's words match, and what is said of it. {call} is the operation,
-# {said} AWS's own words, {1} what the first group matched.
+# Patterns for AWS's error code and the module's message, each with its sentence. {call} is the
+# operation, {said} AWS's message, {1} the match of the first group.
 SENTENCES = (
     (
         r"Unable to locate credentials",
@@ -12,7 +12,7 @@ SENTENCES = (
     ),
     (
         r"config profile \((.*?)\) could not be found",
-        "AWS_PROFILE is {1}, and there is no such profile: correct it, or unset it.",
+        "The AWS profile {1} does not exist: correct or unset AWS_PROFILE.",
     ),
     (
         r"Passing both a profile and access tokens",
@@ -20,8 +20,8 @@ SENTENCES = (
     ),
     (
         r"\bRequest(?:TimeTooSkewed|InTheFuture|Expired)\b|Signature (?:expired|not yet current)",
-        "The controller's clock is wrong, as AWS sees it: set it (timedatectl set-ntp true), and "
-        "run this again.",
+        "The controller's clock differs from AWS's: set it (timedatectl set-ntp true), and run "
+        "this again.",
     ),
     (
         r"\b(ExpiredToken\w*)\b|(?:SSO|Token).* expired",
@@ -29,12 +29,13 @@ SENTENCES = (
     ),
     (
         r"\b(InvalidClientTokenId|AuthFailure|InvalidAccessKeyId|SignatureDoesNotMatch|UnrecognizedClient\w*)\b",
-        "AWS does not take these credentials ({1}): correct them, see that the account has this "
-        "region turned on, and that the controller's clock is right.",
+        "AWS rejects the credentials ({1}): correct them, and check that this region is enabled "
+        "for the account and that the controller's clock is right.",
     ),
     (
         r"\b(?:AccessDenied\w*|UnauthorizedOperation)\b|\(403\)",
-        "The controller's AWS credentials may not do {call}: allow it to them, or use others.",
+        "The controller's AWS credentials do not allow {call}: grant the permission, or use other "
+        "credentials.",
     ),
     (
         r"(?:Could not connect to the|Connect timeout on) endpoint URL: \"?([^\s\"]+)",
@@ -52,28 +53,29 @@ SENTENCES = (
     ),
     (
         r"\b(\w*LimitExceeded|MaxSpotInstanceCountExceeded)\b",
-        "The account has reached a limit of AWS's ({1}): free some, or ask AWS for more. {said}",
+        "The account has reached an AWS quota ({1}): free resources, or request an increase. "
+        "{said}",
     ),
     (
         r"\bDependencyViolation\b",
-        "Something that facefleet did not make still uses this: {said}",
+        "Another resource, not created by facefleet, still uses this one: remove it first. {said}",
     ),
 )
-OTHER = "AWS refuses {call}: {said}"
-# Some modules keep AWS's words to themselves.
-UNKNOWN = "{said}: see that the controller's AWS credentials may do that."
+OTHER = "AWS rejects {call}: {said}"
+# Some modules hide AWS's message.
+UNKNOWN = "{said}: check that the controller's AWS credentials allow this."
 
 
 def aws_sentence(result):
-    """The sentence for a module's failed result, or for the first that failed of a loop."""
-    failed = [one for one in result.get("results", []) if one.get("failed")]
+    """Return the sentence for a module's failed result, or for the first failed item of a loop."""
+    failed = [item for item in result.get("results", []) if item.get("failed")]
     call = failed[0] if failed else result
     error = call.get("error") or {}
     words = call.get("msg") or call.get("module_stderr") or "no reason was given"
     words = words if isinstance(words, str) else " ".join(words)
     words = re.sub(r"^((Task|Module|Action) failed: )+", "", words)
     if not error and "botocore_version" not in call and "boto3_version" not in call:
-        return words  # it came to no call: a sentence of our own
+        return words  # not from AWS, but a sentence of this project
     everything = f"{error.get('code', '')} {words}"
     operation = re.search(r"calling the (\w+) operation", everything)
     values = {

@@ -1,10 +1,10 @@
 """Rules about the cameras of a device."""
 
-PATHS = ("source", "model")  # what of a camera may be a path on its device
+PATHS = ("source", "model")  # keys of a camera that may be paths on its device
 
 
 def camera_paths(cameras):
-    """`{camera, key, path}` of each device, file and folder that cameras name."""
+    """Return `{camera, key, path}` of each device, file and folder that the cameras use."""
     return [
         {"camera": camera["name"], "key": key, "path": camera[key]}
         for camera in cameras
@@ -14,11 +14,11 @@ def camera_paths(cameras):
 
 
 def camera_problems(results):
-    """A sentence for each path that is not there, and for each device that cameras share.
+    """Return a sentence for each missing path, and for each device that cameras share.
 
-    `results`: those of `ansible.builtin.stat` in a loop over `camera_paths`.
+    `results`: of `ansible.builtin.stat` in a loop over `camera_paths`.
     """
-    problems = [missing(result["item"]) for result in results if not there(result)]
+    problems = [missing(result["item"]) for result in results if not exists(result)]
     return problems + [
         f"These cameras have the same device: {shared}. Only one detector can open it: correct "
         "their sources."
@@ -26,7 +26,7 @@ def camera_problems(results):
     ]
 
 
-def there(result):
+def exists(result):
     kind = "ischr" if result["item"]["path"].startswith("/dev/") else "exists"
     return bool(result["stat"].get(kind))
 
@@ -44,7 +44,7 @@ def missing(item):
 
 
 def attached_devices(cameras):
-    """Detector to the device file of its camera, of the cameras that are plugged in."""
+    """Return the device file by detector, for the cameras that are attached to the host."""
     return {
         f"detector-{camera['name']}": camera["source"]
         for camera in cameras
@@ -53,26 +53,26 @@ def attached_devices(cameras):
 
 
 def camera_environment(camera):
-    """What a detector is told that its camera alone has, and its service may have a default for."""
-    told = {"FACEFLEET_FPS": camera.get("fps"), "FACEFLEET_MIN_FACE": camera.get("min_face")}
-    given = {name: value for name, value in told.items() if value is not None}
+    """Return a detector's environment from the settings of its camera; unset ones are omitted."""
+    values = {"FACEFLEET_FPS": camera.get("fps"), "FACEFLEET_MIN_FACE": camera.get("min_face")}
+    given = {name: value for name, value in values.items() if value is not None}
     return {**given, **(camera.get("environment") or {})}
 
 
 def fleet_cameras(devices):
-    """`device/camera` of all cameras of a fleet, from device to cameras."""
+    """Return `device/camera` of all cameras of a fleet, from cameras by device."""
     return [f"{device}/{camera['name']}" for device, each in devices.items() for camera in each]
 
 
 def shared_sources(cameras):
-    """`door and yard (/dev/video0)` for each device file that several cameras name."""
+    """Return text like `door and yard (/dev/video0)` for each device file that cameras share."""
     return _shared((camera["source"], camera["name"]) for camera in cameras)
 
 
 def shared_devices(results):
-    """The same by what is behind the names: /dev/v4l/by-id has links to /dev/video0.
+    """Return the same by device number, since /dev/v4l/by-id has links to /dev/video0.
 
-    `results`: those of `ansible.builtin.stat` in a loop over `{camera, key, path}`.
+    `results`: of `ansible.builtin.stat` in a loop over `{camera, key, path}`.
     """
     stats = [(result["item"], result.get("stat") or {}) for result in results]
     return _shared(

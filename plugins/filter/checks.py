@@ -1,4 +1,4 @@
-"""Small rules that checks of settings and files share."""
+"""Rules shared by checks of settings and files."""
 
 import difflib
 
@@ -13,19 +13,19 @@ def failed_checks(rows):
 
 
 def duplicates(values):
-    """Those that are in the list more than once, in its order."""
+    """Return the values that occur more than once, in order."""
     return [value for value in dict.fromkeys(values) if values.count(value) > 1]
 
 
 def invalid_ports(ports):
-    """The names, of name to port, of those that cannot be a port."""
+    """Return the names of invalid ports; `ports`: by name."""
     return [name for name, port in ports.items() if not 1 <= number(port) <= 65535]
 
 
 def unknown_settings(names, known):
-    """A sentence for each name that is not a known setting, with the nearest that is."""
+    """Return a sentence for each unknown setting, with the most similar known one."""
     bare = {name.partition("_")[2]: name for name in known}  # all have the same prefix
-    said = []
+    problems = []
     for name in names:
         if name not in known:
             near = difflib.get_close_matches(name.partition("_")[2], bare, n=1)
@@ -34,8 +34,8 @@ def unknown_settings(names, known):
                 if near
                 else "remove it, or see roles/facefleet/defaults/main.yml."
             )
-            said.append(f"Unknown variable {name}: {advice}")
-    return said
+            problems.append(f"Unknown variable {name}: {advice}")
+    return problems
 
 
 def number(text):
@@ -46,14 +46,14 @@ def number(text):
 
 
 def conflicting_environment(shell, settings):
-    """The names, of what a shell sets, that settings do not set to the same value."""
+    """Return the variables of a shell to which the settings give another value."""
     return [name for name, value in shell.items() if value and value != settings.get(name, "")]
 
 
 def checksum_mismatches(results, checksums):
-    """The files whose content is not what its checksum says.
+    """Return the files whose content does not match its checksum.
 
-    `results`: those of `ansible.builtin.stat` in a loop over files. `checksums`: by file.
+    `results`: of `ansible.builtin.stat` in a loop over files. `checksums`: by file.
     """
     return [
         result["item"]

@@ -1,9 +1,9 @@
-"""`ansible_facts | claimed_settings`: what a host has no business to return as a fact."""
+"""`ansible_facts | claimed_settings`: find facts that a host must not return."""
 
 import re
 
-# A fact of such a name would stand for a setting, for the host's place in the inventory, or for a
-# word of Ansible's own. `setup` returns none of them.
+# Facts with these names would override settings, the host's place in the inventory, or Ansible's
+# own variables. `setup` returns none of them.
 SETTINGS = re.compile(
     r"_*(facefleet|pki)_"
     r"|(unworkable|inventory_hostname(_short)?|inventory_(dir|file)|group_names|problems"
@@ -12,7 +12,7 @@ SETTINGS = re.compile(
 
 
 def claimed_settings(facts):
-    """The names in question among a host's facts, at most five."""
+    """Return up to five such names among a host's facts."""
     return sorted(name[:60] for name in map(str, facts) if SETTINGS.match(name))[:5]
 
 

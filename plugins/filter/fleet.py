@@ -1,22 +1,21 @@
-"""The plan of a host: its services, and what follows from them.
+"""The plan of a host: its services, and the images, certificates and flows that they need.
 
-A service is described in one file, `roles/facefleet/templates/services/KIND.yml.j2`. It gives name
-to entry, with these keys:
+Each kind of service is described in one file, `roles/facefleet/templates/services/KIND.yml.j2`. It
+contains entries by service name, with these keys:
 
-runs_on: the groups of hosts that have it.
-starts_after: the kinds that are brought up before it.
-command, files, environment, secret_environment, state, reads, devices: as the role app_service
-    takes them.
+runs_on: the groups of hosts that run the service.
+starts_after: the kinds that must be started before.
+command, files, environment, secret_environment, state, reads, devices: see the role app_service.
 image: the target of app/Dockerfile.
-port: of a process, on 127.0.0.1, with the variable to change it (port_variable); or port_offset,
-    counted from the first port of the device. A pod listens on 8080. The service is told it as
-    FACEFLEET_HTTP, and answers there when it is ready. A service without either has `ready`.
-certificate: its name, usage and addresses. Its folder is what the service is told as
-    FACEFLEET_TLS. rereads_certificate: whether it reads it again at SIGHUP.
-connects_to: services of the same host, and addresses. accepts: who else may connect to it.
-kubernetes: what only Kubernetes needs to know.
-overrides: environment and resources that outrank those of the inventory for the whole kind
-    (overrides.py).
+port: the port of a process on 127.0.0.1; port_variable: the variable to change it with. Or
+    port_offset: its distance from the device's first port. A pod listens on 8080. The service gets
+    the address as FACEFLEET_HTTP, and serves its readiness there. Without a port: `ready`.
+certificate: name, usage and addresses. The service gets its folder as FACEFLEET_TLS.
+    rereads_certificate: whether the service reloads it at SIGHUP.
+connects_to: services of the same host, and addresses. accepts: other clients that may connect.
+kubernetes: settings that only apply to Kubernetes.
+overrides: environment and resources that take precedence over those that the inventory sets for the
+    whole kind (overrides.py).
 """
 
 import ipaddress
@@ -32,10 +31,10 @@ PASSED_ON = (
 
 
 def fleet_plan(kinds, host):
-    """What runs on a host, in firing order, and what follows from it.
+    """Plan the services of a host, in firing order, and what they need.
 
-    `kinds`: kind to entries. `host`: its group, its runtime, the first port of its processes, the
-    folder of its certificates (empty without TLS), and the version of the app.
+    `kinds`: entries by kind. `host`: group, runtime, first port of the processes, folder of the
+    certificates (empty without TLS), and version of the app.
     """
     chosen = in_firing_order(kinds)
     here = {name: entry for name, entry in chosen.items() if host["group"] in entry["runs_on"]}
@@ -59,7 +58,7 @@ def fleet_plan(kinds, host):
 
 
 def in_firing_order(kinds):
-    """Name to entry. Raises graphlib.CycleError."""
+    """Return entries by name, in firing order. Raises graphlib.CycleError."""
     waits_for = {
         kind: [first for entry in entries.values() for first in entry.get("starts_after", [])]
         for kind, entries in kinds.items()
@@ -69,7 +68,7 @@ def in_firing_order(kinds):
 
 
 def service(name, entry, host):
-    """An entry as the role app_service takes it."""
+    """Convert an entry to a service of the role app_service."""
     pod = host["runtime"] == "k3s"
     made = {key: entry[key] for key in PASSED_ON if key in entry}
     made["environment"] = dict(entry.get("environment", {}))
@@ -81,7 +80,7 @@ def service(name, entry, host):
         made["environment"]["FACEFLEET_HTTP"] = address
         made["ready"] = f"http://{address}/readyz"
         made.setdefault("port_variable", "facefleet_first_port")
-        if not pod:  # a pod's image is named by what is in it
+        if not pod:  # a pod's image name already depends on its content
             made["version"] = host["version"]
     if "certificate" in entry:
         folder = certificate_folder(name, host)
@@ -98,12 +97,12 @@ def service(name, entry, host):
 
 
 def certificate_folder(name, host):
-    """Each service has a folder of its own, and sees no other."""
+    """Return the folder of a service's certificate, which no other service can read."""
     return f"{host['certificates']}/{name}" if host["certificates"] else ""
 
 
 def network_flows(entries):
-    """Who may speak to whom: `{from, to, port}`, as the role app_service takes them."""
+    """Return the allowed connections as `{from, to, port}`, as the role app_service expects."""
     flows = []
     for name, entry in entries.items():
         flows += [
@@ -120,14 +119,14 @@ def network_flows(entries):
 
 
 def port_of(entry):
-    """The port that a pod listens on."""
+    """Return the port that a pod listens on."""
     return urlsplit(entry.get("ready", f"http://{POD_ADDRESS}")).port
 
 
 def flow_out(address):
-    """Where an address is that a service is told.
+    """Return the destination of an address that a service connects to.
 
-    A policy cannot hold a host name: a service that is told one may reach that port anywhere.
+    Network policies do not support host names: for a host name, the port is allowed anywhere.
     """
     url = urlsplit(address)
     if not url.scheme:

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 FLEET = ("cloud", "edge")
 SSH = ("ssh", "smart", "paramiko", "paramiko_ssh", "ansible.builtin.ssh")
-# What of a host's connection may lead the same address to another machine.
+# Connection settings with which the same address may lead to another machine.
 ROUTES = ("ansible_ssh_args", "ansible_ssh_common_args", "ansible_ssh_extra_args")
 
 
@@ -27,7 +27,7 @@ def misplaced_hosts(hostvars, groups, hosts):
 
 
 def is_misplaced(variables):
-    """A host without a group, in one that is called nearly as one of the fleet's, or a device."""
+    """Return whether a host has no group, a misspelled one, or cameras outside of the fleet."""
     if variables.get("k3s_server") or variables["inventory_hostname"] == "localhost":
         return False
     groups = [name for name in variables["group_names"] if name != "ungrouped"]
@@ -36,36 +36,36 @@ def is_misplaced(variables):
 
 
 def inventory_problems(hostvars, groups, hosts, whole_fleet=False):
-    """Host to sentences, for those of `hosts` that cannot be in one fleet with the others.
+    """Return sentences by host, for those of `hosts` that conflict with others of the fleet.
 
-    `whole_fleet`: whether a cloud and its devices are brought up.
+    `whole_fleet`: whether the run deploys a cloud host and its devices.
     """
     problems = {}
     for machine, names in by_machine(hostvars, fleet_hosts(groups)).items():
         if len(names) > 1 and machine != "localhost":
-            said = (
-                f"{' and '.join(names)} have the same address, {machine[0]}: give each the "
-                "ansible_host of its own machine."
+            problem = (
+                f"{' and '.join(names)} have the same address, {machine[0]}: set ansible_host of "
+                "each to its own machine."
             )
             for host in names:
-                problems.setdefault(host, []).append(said)
+                problems.setdefault(host, []).append(problem)
     if whole_fleet and not groups.get("edge"):
-        said = (
-            "The group edge has no host: put the devices into it, or bring up the cloud alone "
+        problem = (
+            "The group edge has no hosts: add the devices to it, or deploy only the cloud "
             "(playbooks/aws.yml, then playbooks/cloud.yml)."
         )
         for host in groups.get("cloud", []):
-            problems.setdefault(host, []).append(said)
-    return {host: said for host, said in problems.items() if host in hosts}
+            problems.setdefault(host, []).append(problem)
+    return {host: found for host, found in problems.items() if host in hosts}
 
 
 def fleet_hosts(groups):
-    """The hosts of cloud and edge, once each."""
+    """Return the hosts of cloud and edge without duplicates."""
     return list(dict.fromkeys(host for group in FLEET for host in groups.get(group, [])))
 
 
 def by_machine(hostvars, hosts):
-    """Machine to its hosts. What is not reached by ssh is on the controller's machine."""
+    """Group hosts by machine. Hosts without ssh are on the controller's machine."""
     machines = {}
     for host in hosts:
         variables = hostvars[host]
@@ -80,7 +80,7 @@ def by_machine(hostvars, hosts):
 
 
 def process_ports(services):
-    """`{port, variable, service}` of the services, by name, that a host runs as processes."""
+    """Return `{port, variable, service}` of each service that a host runs as a process."""
     return [
         {
             "port": urlsplit(entry["ready"]).port,

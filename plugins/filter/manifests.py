@@ -1,14 +1,14 @@
-"""What the manifests of a service are made of."""
+"""Data for the manifests of a service."""
 
 import hashlib
 from pathlib import PurePosixPath
 
 
 def volume_folders(results, service):
-    """`{name, path}` of each folder of the host that a service reads.
+    """Return `{name, path}` of each folder of the host that a service reads.
 
-    `results`: those of `ansible.builtin.stat` in a loop over paths. A file names its folder: only
-    a folder can be a volume. What is not there yet is taken for a folder.
+    `results`: of `ansible.builtin.stat` in a loop over paths. For a file, its folder is returned,
+    as only folders can be volumes. A path that does not exist yet counts as a folder.
     """
     paths = [
         result["item"]

@@ -1,4 +1,4 @@
-"""Addresses as an inventory has them, as the networks and rules that a security group takes."""
+"""Convert addresses of an inventory to networks and rules of a security group."""
 
 import ipaddress
 import re
@@ -9,7 +9,7 @@ DEVICES = "the broker from the devices"
 
 
 def networks(addresses):
-    """Addresses, networks and `anywhere` as CIDR, sorted, each once."""
+    """Convert addresses, networks and `anywhere` to CIDR, sorted and without duplicates."""
     found = set()
     for address in _listed(addresses):
         if address == ANYWHERE:
@@ -20,7 +20,7 @@ def networks(addresses):
 
 
 def network_problem(addresses):
-    """What is wrong with the first wrong one, as `is ...` goes on; empty where all are right."""
+    """Describe the first invalid address, as the rest of a sentence; empty if all are valid."""
     for address in _listed(addresses):
         if address == ANYWHERE:
             continue
@@ -31,12 +31,12 @@ def network_problem(addresses):
                 f"{address}, which is neither an address (192.0.2.7) nor a network (192.0.2.0/24)"
             )
         if network.prefixlen == 0:
-            return f"{address}, which is all of the internet: write {ANYWHERE}, if that is meant"
+            return f"{address}, which is the whole internet: if that is intended, use {ANYWHERE}"
     return ""
 
 
 def device_network_problems(sources):
-    """A sentence for each device, of device to addresses, with a wrong one."""
+    """Return a sentence for each device with an invalid address; `sources`: by device."""
     problems = {device: network_problem(each) for device, each in sources.items() if each}
     return [
         f"facefleet_public_address of {device} is {problem}."
@@ -46,7 +46,7 @@ def device_network_problems(sources):
 
 
 def ingress(sources, port, purpose, inventory):
-    """A rule of a security group. Its description says which inventory made it."""
+    """Return a rule of a security group. Its description names the inventory that created it."""
     found = networks(sources)
     return {
         "proto": "tcp",
@@ -58,7 +58,7 @@ def ingress(sources, port, purpose, inventory):
 
 
 def broker_ingress(sources, port, inventories):
-    """`sources` and `inventories`: by device. A rule for each inventory that has devices."""
+    """Return a rule for each inventory with devices. `sources` and `inventories`: by device."""
     by_inventory = {}
     for device, addresses in sources.items():
         by_inventory.setdefault(_label(inventories[device]), []).extend(_listed(addresses))
@@ -69,7 +69,7 @@ def broker_ingress(sources, port, inventories):
 
 
 def others_ingress(group, inventories):
-    """The rules of a group, as ec2_security_group_info has it, that other inventories made."""
+    """Return the rules of a group, from ec2_security_group_info, that other inventories created."""
     ours = {_label(inventory) for inventory in inventories}
     others = {}
     for proto, ports, source, description in _rules(group):
@@ -83,7 +83,7 @@ def others_ingress(group, inventories):
 
 
 def with_others(rules, others):
-    """All rules that a group is to have. A source has one rule, which stays its first maker's."""
+    """Return all desired rules of a group. A source with a rule of another inventory keeps it."""
     taken = {(rule["ports"][0], source) for rule in others for source in _sources(rule)}
     return [
         {
@@ -98,7 +98,7 @@ def with_others(rules, others):
 
 
 def foreign_ingress(group, rules):
-    """The rules of a group that are not among `rules`, as `tcp 8080 from 192.0.2.7/32`."""
+    """Return the rules of a group not among `rules`, such as `tcp 8080 from 192.0.2.7/32`."""
     known = {("tcp", rule["ports"][0], source) for rule in rules for source in _sources(rule)}
     return [
         f"{'all' if proto == '-1' else proto} {ports} from {source}"
@@ -108,7 +108,7 @@ def foreign_ingress(group, rules):
 
 
 def _label(inventory):
-    """The name of an inventory's folder, in the characters that AWS takes."""
+    """Return the name of an inventory's folder in characters that AWS accepts."""
     return re.sub(r"[^\w.-]", "_", str(inventory or "").rstrip("/").rpartition("/")[2], flags=re.A)
 
 
@@ -117,7 +117,7 @@ def _sources(rule):
 
 
 def _rules(group):
-    """Protocol, ports, source and description of each of a group's rules."""
+    """Yield protocol, ports, source and description of each of a group's rules."""
     kinds = {
         "ip_ranges": "cidr_ip",
         "ipv6_ranges": "cidr_ipv6",
@@ -137,7 +137,7 @@ def _rules(group):
 
 
 def _listed(addresses):
-    """One or a list of them, as text."""
+    """Return a list of texts from one address or several."""
     many = addresses if isinstance(addresses, (list, tuple)) else [addresses]
     return [str(address).strip() for address in many]
 

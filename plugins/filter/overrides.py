@@ -1,19 +1,19 @@
-"""What an inventory gives the services beside what follows from it: environment and resources.
+"""Apply environment variables and resources that an inventory sets for services.
 
-`given` has both by kind of service (environment, resources), and by kind the settings that a
-service knows (settings). An entry may have `overrides` of its own, which outrank those.
+`given` has these by kind of service (`environment`, `resources`), and the settings that each kind
+supports (`settings`). The `overrides` of a single entry take precedence.
 """
 
 import ast
 import re
 
-WORKED_OUT = ("FACEFLEET_HTTP", "FACEFLEET_TLS", "FACEFLEET_PASSWORD")
+DERIVED = ("FACEFLEET_HTTP", "FACEFLEET_TLS", "FACEFLEET_PASSWORD")
 RESOURCES = {"requests": ("cpu", "memory"), "limits": ("cpu", "memory")}
 QUANTITY = re.compile(r"[0-9]+(\.[0-9]+)?(m|[kMGT]|[KMGT]i)?")
 
 
 def with_overrides(kinds, given):
-    """The entries of each kind with what they are given."""
+    """Return the entries of each kind with their overrides applied."""
     return {
         kind: {name: overridden(kind, entry, given) for name, entry in entries.items()}
         for kind, entries in kinds.items()
@@ -45,7 +45,7 @@ def mapping(value):
 
 
 def override_problems(kinds, given):
-    """A sentence for each environment variable and resource that a service cannot be given."""
+    """Return a sentence for each environment variable and resource that cannot be set."""
     problems = []
     for part, variable, check in (
         ("environment", "facefleet_service_environment", environment_problems),
@@ -58,7 +58,7 @@ def override_problems(kinds, given):
                 problems += check(f"{variable} of {kind}", values, entries, known)
             else:
                 names = ", ".join(sorted(kinds))
-                problems.append(f"{variable}: there is no service {kind}. Services are {names}.")
+                problems.append(f"{variable}: unknown service {kind}: use one of {names}.")
         for kind, entries in kinds.items():
             known = given["settings"].get(kind, [])
             for name, entry in entries.items():
@@ -69,32 +69,34 @@ def override_problems(kinds, given):
 
 def environment_problems(where, environment, entries, known):
     if not isinstance(environment, dict):
-        return [f"{where} is {environment}: give names and values."]
-    taken = {*WORKED_OUT}
+        return [f"{where} is {environment}: give a dictionary of names and values."]
+    taken = {*DERIVED}
     for entry in entries:
         taken |= {*entry.get("environment", {}), *entry.get("secret_environment", {})}
     problems = []
     for name, value in environment.items():
         if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", str(name)):
-            problems.append(f"{where}: {name} cannot name an environment variable.")
+            problems.append(
+                f"{where}: {name} is not a valid name for an environment variable: correct it."
+            )
         elif name.startswith("AWS_"):
-            problems.append(f"{where}: set {name} in facefleet_aws_environment, and not here.")
+            problems.append(f"{where}: set {name} in facefleet_aws_environment instead.")
         elif name in taken:
             problems.append(
-                f"{where}: {name} follows from other variables of the inventory, see "
-                "docs/settings.md: remove it here."
+                f"{where}: {name} is derived from other variables (see docs/settings.md): remove "
+                "it here."
             )
         elif name.startswith("FACEFLEET_") and name not in known:
-            problems.append(f"{where}: there is no setting {name}, see docs/settings.md.")
+            problems.append(f"{where}: unknown setting {name}: see docs/settings.md.")
         elif isinstance(value, (dict, list)) or value is None:
-            problems.append(f"{where}: {name} needs a value that is text or a number.")
+            problems.append(f"{where}: {name} must be text or a number.")
     return problems
 
 
 def resource_problems(where, resources, entries, _known):
     if not isinstance(resources, dict):
-        return [f"{where} is {resources}: give requests and limits."]
-    # A device without cameras has no entry that would say so.
+        return [f"{where} is {resources}: give a dictionary with requests and limits."]
+    # Without entries, as on a device without cameras, it is unknown whether there is state.
     has_state = not entries or any("state" in entry for entry in entries)
     problems = []
     for part, amounts in resources.items():
@@ -103,20 +105,22 @@ def resource_problems(where, resources, entries, _known):
         elif part in RESOURCES and isinstance(amounts, dict):
             names = RESOURCES[part]
         else:
-            problems.append(f"{where}: {part} is none of requests and limits, with cpu and memory.")
+            problems.append(
+                f"{where}: {part} is not valid: use requests and limits, with cpu and memory."
+            )
             continue
         for name, amount in amounts.items():
             if name not in names:
-                problems.append(f"{where}: {part} has no {name}, only {' and '.join(names)}.")
+                problems.append(f"{where}: unknown {name} in {part}: use {' and '.join(names)}.")
             elif not QUANTITY.fullmatch(str(amount)):
                 problems.append(
-                    f"{where}: {name} is {amount}: give a quantity such as 500m, 2 or 512Mi."
+                    f"{where}: {name} is {amount}: use a quantity such as 500m, 2 or 512Mi."
                 )
     return problems
 
 
 def service_settings(source):
-    """Kind to the FACEFLEET_* variables that it knows, from the source of the app's settings."""
+    """Return supported FACEFLEET_* variables by kind, from the source of the app's settings."""
     classes = {node.name: node for node in ast.parse(source).body if isinstance(node, ast.ClassDef)}
 
     def fields(name):

@@ -1,8 +1,8 @@
-"""Names that hang on the partition of AWS that a region belongs to, as aws-cn or aws-us-gov."""
+"""Names that depend on a region's AWS partition, such as aws-cn or aws-us-gov."""
 
 
 def partition(region):
-    """The partition of a region; `aws` where it is none of AWS's, as with another S3."""
+    """Return the partition of a region; `aws` for unknown regions, as of another S3 service."""
     from botocore.exceptions import UnknownRegionError
     from botocore.session import Session
 
@@ -13,12 +13,12 @@ def partition(region):
 
 
 def bucket_arn(bucket, region):
-    """`facefleet_bucket | bucket_arn(facefleet_region)`."""
+    """Return a bucket's ARN: `facefleet_bucket | bucket_arn(facefleet_region)`."""
     return f"arn:{partition(region)}:s3:::{bucket}"
 
 
 def ec2_principal(region):
-    """EC2, as a role's trust policy names it: the regions in China have a name of their own."""
+    """Return EC2's principal for trust policies, which differs in China."""
     return "ec2.amazonaws.com" + (".cn" if partition(region) == "aws-cn" else "")
 
 

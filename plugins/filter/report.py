@@ -1,18 +1,22 @@
-"""What is wrong with hosts, as a list of sentences, and what to do next."""
+"""Report the problems of hosts as a list of sentences, and what to do next."""
 
 import re
 
-LONGEST = 1000  # characters of a sentence; some of it may be a host's own words
-REPEAT = "Nothing was changed on any host. Mend this and run it again"
+MAX_LENGTH = 1000  # characters of a sentence, which may include text from a host
+REPEAT = "Nothing was changed on any host. Fix these problems and run again"
 
 TIMED_OUT = re.compile(r"(?:(?:Task|Module|Action) failed: )*Timed out after (\d+) second")
-STUCK = "It answered at first, and then not within {} s: see whether its Python or its disk hangs."
+STUCK = (
+    "The host stopped responding (no answer within {} s): check whether its Python or its disk "
+    "hangs."
+)
 
 
 def problem_report(problems, hosts, limit=None):
-    """`problems`: host to sentences. `hosts`: all hosts of the play. `limit`: the user's --limit.
+    """Return the report on `problems`, sentences by host.
 
-    What several hosts share is said once, and the advice stays within what the user asked for.
+    `hosts`: all hosts of the play. `limit`: the user's --limit. A problem that several hosts share
+    is reported once, and the advice stays within the user's --limit.
     """
     sharing = {}
     for host in hosts:
@@ -23,22 +27,20 @@ def problem_report(problems, hosts, limit=None):
     if not rest:
         return [*sentences, f"{REPEAT}."]
     bad = ",".join(f"!{host}" for host in hosts if problems.get(host))
-    return [*sentences, f"{REPEAT}, or leave hosts out by --limit '{limit or 'all'},{bad}'."]
+    return [*sentences, f"{REPEAT}, or exclude hosts with --limit '{limit or 'all'},{bad}'."]
 
 
 def problems_with_lost_hosts(problems, hosts):
-    """Host to problems, with a sentence for each that has none and is not in `hosts` any more."""
-    return {
-        host: said or ([] if host in hosts else ["It was lost on the way: see above."])
-        for host, said in problems.items()
-    }
+    """Return problems by host, with a sentence for each lost host, one no longer in `hosts`."""
+    lost = "The host failed or became unreachable: see the output above."
+    return {host: found or ([] if host in hosts else [lost]) for host, found in problems.items()}
 
 
 def removal_plan(hosts, found, unsent):
-    """What a teardown removes, a line each.
+    """Return lines that say what a teardown removes.
 
-    `found` and `unsent` are in the order of `hosts`: what a host says that it has, as text, and
-    the faces that are not in the bucket.
+    `found` and `unsent` are in the order of `hosts`: what a host reports to have, as text, and its
+    faces that are not in the bucket yet.
     """
     lines = []
     for host, text, faces in zip(hosts, found, unsent, strict=True):
@@ -53,11 +55,11 @@ def named(names, hosts):
 
 
 def readable(words):
-    """Words on one line, without what a terminal would take for a command, and not endless."""
+    """Return text on one line, truncated, and without control characters for the terminal."""
     if timed_out := TIMED_OUT.match(str(words)):
         return STUCK.format(timed_out[1])
     text = " ".join("".join(c if c.isprintable() else " " for c in str(words)).split())
-    return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
+    return text if len(text) <= MAX_LENGTH else f"{text[:MAX_LENGTH]}..."
 
 
 class FilterModule:

@@ -1,4 +1,4 @@
-"""`results | strange_certificates(folder)`: what another authority signed than that in a folder."""
+"""`results | strange_certificates(folder)`: find certificates signed by another CA."""
 
 import base64
 from pathlib import Path
@@ -6,21 +6,21 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 
-LONGEST = 20_000  # bytes of a certificate's file, in base64; a host may return anything
+MAX_BYTES = 20_000  # of a certificate's file in base64, as a host may return anything
 
 
 def strange_certificates(results, folder):
-    """The paths of certificates that the authority in `folder` neither signed nor has on its lists.
+    """Return paths of certificates that the CA in `folder` has neither signed nor recorded.
 
-    `results`: those of ansible.builtin.slurp. What cannot be read as a certificate is replaced by
-    one anyway, and is none of these.
+    `results`: of ansible.builtin.slurp. Unreadable certificates are not included, as they are
+    replaced in any case.
     """
     folder = Path(folder)
     authorities = [load(path.read_bytes()) for path in folder.glob("authorities/[0-9]*/ca.crt")]
     found = []
     for result in results:
         certificate = returned(result.get("content"))
-        # One of a former authority, which a rotation dropped, is still known by its file.
+        # Certificates of a former CA, which a rotation removed, are still known by their files.
         if (
             certificate
             and not any(signed(certificate, authority) for authority in authorities)
@@ -31,8 +31,8 @@ def strange_certificates(results, folder):
 
 
 def returned(content):
-    """The certificate in a host's answer, or None."""
-    if not isinstance(content, str) or len(content) > LONGEST:
+    """Return the certificate in a host's result, or None."""
+    if not isinstance(content, str) or len(content) > MAX_BYTES:
         return None
     try:
         return load(base64.b64decode(content))
@@ -53,7 +53,7 @@ def signed(certificate, authority):
 
 
 def known(folder, name):
-    """All that were ever issued to a name."""
+    """Return all certificates that were ever issued to a name."""
     paths = [*folder.glob(f"issued/{name}.crt*"), *folder.glob(f"revoked/{name}/*")]
     return [load(path.read_bytes()) for path in paths]
 

@@ -1,76 +1,77 @@
-"""Why Ansible cannot work on a host, by cause, with what to do."""
+"""Explain why Ansible cannot manage a host, and what to do."""
 
 import re
 
-# What ssh's or sudo's words match, and what is said of it. The first counts.
+# Patterns for messages of ssh, each with its sentence. The first match counts.
 CONNECTION = (
     (
         r"REMOTE HOST IDENTIFICATION HAS CHANGED|Host key for .* has changed",
-        "The ssh key of {address} is not the one that this controller knows. If the host was "
-        "reinstalled or replaced, forget the former key (ssh-keygen -R {address}); otherwise do "
-        "not connect, and find out who answers there.",
+        "The ssh host key of {address} has changed. If the host was reinstalled or replaced, "
+        "remove the old key (ssh-keygen -R {address}). Otherwise do not connect, and find out "
+        "which machine responds at this address.",
     ),
     (
         r"Host key verification failed|No .*host key is known",
-        "This controller does not know the ssh key of {address}: connect once by hand (ssh "
+        "This controller does not know the ssh host key of {address}: connect once by hand (ssh "
         "{address}) and compare the fingerprint.",
     ),
     (
         r"Permission denied|Authentication failed|Too many authentication|incorrect password",
-        "{address} lets nobody in by this user and key: correct ansible_user, or add your public "
-        "key there (ssh-copy-id).",
+        "{address} rejects this user and key: correct ansible_user, or add your public key to the "
+        "host (ssh-copy-id).",
     ),
     (
         r"Could not resolve|Name or service not known|Temporary failure in name resolution",
-        "The name {address} has no address: correct ansible_host, or the host's name in the "
+        "The name {address} cannot be resolved: correct ansible_host, or the host's name in the "
         "inventory.",
     ),
     (
         r"Connection refused",
-        "{address} is on, and no ssh server answers there: start it (systemctl start ssh), or "
-        "correct ansible_port.",
+        "{address} refuses ssh connections: start its ssh server (systemctl start ssh), or correct "
+        "ansible_port.",
     ),
     (
         r"unix_listener|ControlPath too long|cannot bind to path",
-        "ssh cannot make its socket on this controller: set ANSIBLE_SSH_CONTROL_PATH_DIR to a "
-        "shorter folder.",
+        "ssh cannot create its control socket on this controller: set "
+        "ANSIBLE_SSH_CONTROL_PATH_DIR to a folder with a shorter path.",
     ),
 )
 SILENT = (
-    "It cannot be reached at {address} ({said}): see that it is on and that ansible_host is right."
+    "The host cannot be reached at {address} ({said}): check that it is on and that ansible_host "
+    "is correct."
 )
 MODULES = (
     (
         r"(?i)sudo.*password|password is required|incorrect .*password",
-        "sudo asks for a password: give it by --ask-become-pass.",
+        "sudo asks for a password: pass --ask-become-pass.",
     ),
     (
         r"(?i)not in the sudoers|may not run sudo|not allowed to execute|sudo: .*not found",
-        "The user may not use sudo: allow it, or set ansible_user to one who may.",
+        "The user may not use sudo: allow it, or set ansible_user to a user who may.",
     ),
     (
         r"(?i)python\S*: (command )?not found|no python interpreters found|interpreter .*not found"
         r"|Python \S+ or newer|requires a minimum of Python|python\S*.*no such file",
-        "Ansible needs Python 3.8 or later there: install it (apt-get install python3).",
+        "Ansible needs Python 3.8 or later on the host: install it (apt-get install python3).",
     ),
     (
         r"(?i)no space left|Failed to create temporary directory",
-        "Ansible cannot write there: free some disk.",
+        "Ansible cannot write to the host's disk: free some space.",
     ),
     (
         r"(?i)timed out",
-        "Its Python does not answer in time: see whether the host is overloaded, or its disk "
-        "failing.",
+        "The host's Python does not respond in time: check whether the host is overloaded or its "
+        "disk is failing.",
     ),
 )
 NO_MODULE = (
-    "Its Python does not run Ansible's modules ({said}): see ansible_python_interpreter, and the "
-    "host's disk."
+    "The host's Python cannot run Ansible's modules ({said}): check ansible_python_interpreter and "
+    "the host's disk."
 )
 
 
 def why_unreachable(result, address):
-    """The sentence for a task's result that is unreachable, or failed before any module ran."""
+    """Return the sentence for a result that is unreachable, or failed before any module ran."""
     said = words(result)
     for pattern, sentence in CONNECTION:
         if re.search(pattern, said, re.IGNORECASE):
@@ -79,7 +80,7 @@ def why_unreachable(result, address):
 
 
 def why_no_module(result):
-    """The sentence for the first module that failed on a host that is reached."""
+    """Return the sentence for the first module that failed on a reachable host."""
     said = words(result)
     for pattern, sentence in MODULES:
         if re.search(pattern, said):
@@ -88,7 +89,7 @@ def why_no_module(result):
 
 
 def words(result):
-    """All that a result says, as text; a host may return anything."""
+    """Return all messages of an untrusted result as text."""
     keys = ("msg", "module_stderr", "stderr", "module_stdout")
     parts = (str(result.get(key) or "")[:20000] for key in keys)
     return "\n".join(part for part in parts if part)

@@ -1,4 +1,4 @@
-"""The folder of this checkout, whatever folder a run starts in and however roles are found."""
+"""Find the folder of this checkout, regardless of the working directory and the roles path."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ name: facefleet_checkout
 author: the facefleet authors
 short_description: The folder of this checkout
 description:
-  - The folder that has the roles, the playbooks and the app.
+  - The folder that contains the roles, the playbooks and the app.
 options: {}
 """
 

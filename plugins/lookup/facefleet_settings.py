@@ -1,8 +1,8 @@
-"""The settings of a host, each worked out once and typed as its role describes it.
+"""Evaluate the settings of a host once, with the types that the roles' argument specs define.
 
-What an inventory says is text in many places (INI files, `-e name=value`), and a variable of an
-inventory gives way to a fact that a host returns. So the playbooks work the settings out before
-any host is contacted, and keep the result as variables that no fact outranks.
+Inventories often contain only text (INI files, `-e name=value`), and facts that a host returns take
+precedence over inventory variables. So the playbooks evaluate the settings before contacting any
+host, and keep the result in variables that take precedence over facts.
 """
 
 import re
@@ -26,28 +26,28 @@ name: facefleet_settings
 author: the facefleet authors
 short_description: The settings of a host
 description:
-  - One dictionary. Each variable that a role in this checkout describes, where its value hangs on
-    the inventory alone, and what Ansible knows of the host's place in the inventory.
-  - A list C(problems) has a sentence for each setting that has no value of its type. Such a
-    setting has its default, so that what follows from it can be checked too.
+  - Returns one dictionary. It has each variable that a role in this checkout describes and whose
+    value depends only on the inventory, and the host's place in the inventory.
+  - The list C(problems) has a sentence for each setting with an invalid value. Such a setting gets
+    its default, so that the settings that depend on it can be checked, too.
 options:
   _terms:
     description: >-
-      Names of lists to be worked out from these settings, in place of the dictionary. A setting of
-      the command line (C(-e)) is refused and defaulted here too, where no fact outranks it.
+      Names of lists to evaluate from these settings and to return instead of the dictionary.
+      Invalid settings of the command line (C(-e)) are replaced by their defaults here, too.
 """
 
 ROOT = Path(__file__).resolve().parents[2]
 ROLES = ROOT / "roles"
 EXAMPLE = ROOT / "inventories/example"
-# What nobody's fleet has as the example has it.
+# Settings that no real fleet shares with the example.
 PLACEHOLDERS = (
     *("ansible_host", "facefleet_bucket", "facefleet_controller_address"),
     "facefleet_public_address",
 )
-# What an inventory knows of its hosts, and a fact of the same name would hide.
+# Variables of a host's place in the inventory, which facts of the same name would hide.
 PLACE = ("inventory_hostname", "inventory_hostname_short", "group_names", "inventory_dir")
-# A type of a role's description: what a value of it is called, and what makes one of text.
+# By type in an argument spec: its name in sentences, and the function that converts text.
 TYPES = {
     "str": ("text", check_type_str),
     "path": ("a path", check_type_path),
@@ -57,9 +57,9 @@ TYPES = {
     "list": ("a list", list),
     "dict": ("a dictionary", dict),
 }
-# What an element of a list is called; else it is an item of the setting.
+# Names of list elements in sentences; elements of other lists are called items.
 ELEMENTS = {"facefleet_cameras": "camera"}
-LONGEST = 60  # characters of a value in a sentence
+MAX_LENGTH = 60  # characters of a value in a sentence
 
 
 class LookupModule(LookupBase):
@@ -67,26 +67,26 @@ class LookupModule(LookupBase):
         specs, defaults, internals = read_roles(self._loader)
         given = {name: value for name, value in variables.items() if name not in internals}
         settings, problems = {}, []
-        # What follows from a setting is worked out once that is in order: its own problem counts.
+        # First the given settings, then those that depend on them: only the cause is reported.
         for names in ([name for name in specs if name in given], [*PLACE, *specs]):
             templar = self._templar.copy_with_new_env(available_variables={**defaults, **given})
             for name in names:
                 if name in settings:
                     continue
-                # What follows from a role's own variables may change in a run: the role's to do.
+                # Leave defaults that depend on role variables to the role, as they may change.
                 default = defaults.get(name)
                 if given.get(name, default) == default and internals.intersection(words(default)):
                     continue
                 try:
                     value = templar.template(trust_as_template("{{ " + name + " }}"))
-                    settings[name], said = typed(name, value, specs.get(name))
+                    settings[name], found = typed(name, value, specs.get(name))
                 except AnsibleError as error:
-                    said = [f"{name} cannot be worked out: {error.message}"]
+                    found = [f"{name} cannot be evaluated: {error.message}"]
                 except ValueError as error:
-                    said = [str(error)]
-                if said:
+                    found = [str(error)]
+                if found:
                     given.pop(name, None)
-                    problems += said
+                    problems += found
         cameras = settings.get("facefleet_cameras")
         if cameras == [] and "edge" in settings["group_names"] and not terms:
             warn(f"{settings['inventory_hostname']} has no camera: set its facefleet_cameras.")
@@ -97,17 +97,17 @@ class LookupModule(LookupBase):
         templar = self._templar.copy_with_new_env(available_variables={**variables, **settings})
         try:
             return [templar.template(trust_as_template("{{ " + name + " }}")) for name in terms]
-        except AnsibleError:  # it hangs on a setting without a default: that one has its sentence
+        except AnsibleError:  # due to a setting without a default, which has its own sentence
             return [[]]
 
 
 def warn(sentence):
-    """As a task's own warning, it would be hidden where the task is (display_ok_hosts)."""
+    """Show a warning, which as a task's warning would be hidden with it (display_ok_hosts)."""
     Display().display(f"[WARNING]: {sentence}", color=constants.COLOR_WARN, stderr=True)
 
 
 def read_roles(loader):
-    """Each optional setting's description and default, and the names of roles' own variables."""
+    """Return spec and default of each optional setting, and the names of role variables."""
     specs, defaults, internals = {}, {}, set()
     for role in sorted(ROLES.glob("*/meta/argument_specs.yml")):
         folder = role.parents[1]
@@ -120,7 +120,7 @@ def read_roles(loader):
 
 
 def read_example(loader):
-    """The values of the example's placeholders, by variable, and its cameras' sources."""
+    """Return the values of the example's placeholders by variable, and its cameras' sources."""
     found = {name: set() for name in (*PLACEHOLDERS, "source")}
     for path in EXAMPLE.rglob("*.yml"):
         variables = load(loader, path)
@@ -133,13 +133,13 @@ def read_example(loader):
 
 
 def placeholders(settings, example):
-    """A sentence for each value that is still the example's."""
-    said = [
+    """Return a sentence for each value that is still the example's."""
+    problems = [
         f"{name} is {settings[name]}, as in inventories/example: set it to your own."
         for name in PLACEHOLDERS
         if str(settings.get(name)) in example[name]
     ]
-    return said + [
+    return problems + [
         f"The source of the camera {camera['name']} is {camera['source']}, as in "
         "inventories/example: set it to your own."
         for camera in settings.get("facefleet_cameras", [])
@@ -148,7 +148,7 @@ def placeholders(settings, example):
 
 
 def words(value):
-    """The names that a default mentions."""
+    """Return the names that a default mentions."""
     return re.findall(r"\w+", str(value))
 
 
@@ -157,13 +157,13 @@ def load(loader, path):
 
 
 def typed(name, value, spec):
-    """The value as its description types it, and a sentence for each element that is left out.
+    """Convert a value as its spec says. Also return a sentence for each invalid list element.
 
-    Raises ValueError with a sentence where nothing is left.
+    Invalid elements are omitted. Raises ValueError with a sentence if the whole value is invalid.
     """
     if spec is None or spec["type"] == "raw":
         return value, []
-    # A path is on the controller, where `~` is the user's home.
+    # Paths are on the controller, where `~` is the user's home.
     value = scalar(name, value, spec)
     if "options" not in spec and "elements" not in spec:
         return value, []
@@ -180,13 +180,13 @@ def typed(name, value, spec):
 
 
 def scalar(name, value, spec):
-    """The value of its type, whatever is in it."""
-    called, convert = TYPES[spec["type"]]
+    """Convert a value to its type, without checking its elements."""
+    type_name, convert = TYPES[spec["type"]]
     if value is None:
-        raise ValueError(f"{name} has no value: give it {called}, or remove it.")
+        raise ValueError(f"{name} has no value: give it {type_name}, or remove it.")
     if isinstance(value, str) and spec["type"] in ("list", "dict"):
         raise ValueError(
-            f"{name} must be {called}, not text. After -e, that takes JSON: "
+            f"{name} must be {type_name}, not text. On the command line, use JSON: "
             f"-e '{{\"{name}\": ...}}'."
         )
     kind = {"list": list, "dict": dict}.get(spec["type"])
@@ -198,7 +198,7 @@ def scalar(name, value, spec):
             raise TypeError
         converted = convert(value)
     except TypeError:
-        raise ValueError(f"{name} must be {called}, not {shown(value)}.") from None
+        raise ValueError(f"{name} must be {type_name}, not {shown(value)}.") from None
     choices = spec.get("choices", [converted])
     if converted not in choices:
         names = ", ".join(str(choice) for choice in choices)
@@ -207,7 +207,7 @@ def scalar(name, value, spec):
 
 
 def of_element(label, item, spec):
-    """An element of a list. Its paths are on the host, and left as they are."""
+    """Convert an element of a list. Its paths are on the host, and are not expanded."""
     if "options" not in spec:
         return scalar(label, item, {"type": spec["elements"]})
     if not isinstance(item, dict):
@@ -217,23 +217,23 @@ def of_element(label, item, spec):
 
 
 def options(label, given, specs):
-    """The options of a dictionary. Raises ValueError with one sentence for all that is wrong."""
-    said = []
+    """Convert the options of a dictionary. Raises ValueError with one sentence for all problems."""
+    problems = []
     if unknown := [str(key) for key in given if key not in specs]:
         keys = "key" if len(unknown) == 1 else "keys"
-        said.append(f"unknown {keys} {', '.join(unknown)} (known: {', '.join(specs)})")
+        problems.append(f"unknown {keys} {', '.join(unknown)} (known: {', '.join(specs)})")
     kept = {}
     for key, spec in specs.items():
         if given.get(key) is None:
             if spec.get("required"):
-                said.append(f"{key} is missing")
+                problems.append(f"{key} is missing")
             continue
         try:
             kept[key] = scalar(key, given[key], as_on_host(spec))
         except ValueError as error:
-            said.append(str(error).rstrip("."))
-    if said:
-        raise ValueError(f"{label}: {'; '.join(said)}.")
+            problems.append(str(error).rstrip("."))
+    if problems:
+        raise ValueError(f"{label}: {'; '.join(problems)}.")
     return kept
 
 
@@ -242,18 +242,18 @@ def as_on_host(spec):
 
 
 def element(name, number, item):
-    """How a sentence calls an element: `camera door`, or by its place."""
-    called = ELEMENTS.get(name, "item")
+    """Name an element in a sentence: `camera door`, or by its position."""
+    kind = ELEMENTS.get(name, "item")
     given = item.get("name") if isinstance(item, dict) else None
     if isinstance(given, (str, int)) and given != "":
-        return f"{called} {given}"
-    return f"{called} {number} of {name}"
+        return f"{kind} {given}"
+    return f"{kind} {number} of {name}"
 
 
 def shown(value):
-    """A value as its inventory has it; what a list or a dictionary holds may be secret."""
+    """Format a value as in an inventory. Content of lists and dictionaries is hidden."""
     if isinstance(value, str):
-        text = value if len(value) <= LONGEST else f"{value[:LONGEST]}..."
+        text = value if len(value) <= MAX_LENGTH else f"{value[:MAX_LENGTH]}..."
         return f"'{text}'"
     if isinstance(value, bool):
         return str(value).lower()

@@ -1,4 +1,4 @@
-"""The templates of a role, without a copy of all variables for each."""
+"""Render templates of a role without copying all variables for each of them."""
 
 from pathlib import Path
 
@@ -11,13 +11,13 @@ name: facefleet_templates
 author: the facefleet authors
 short_description: Templated files
 description:
-  - The text of each template, as C(ansible.builtin.template) gives it. That one copies all
-    variables for each file, which was most of what the plan of a host took.
-  - A template knows the variables of the task. It has neither C(template_path) and the like nor
-    C(ansible_managed), and includes no other.
+  - Returns the text of each template, like C(ansible.builtin.template). That lookup copies all
+    variables for each file, which took most of the time for planning a host.
+  - Templates can use the variables of the task, but neither C(ansible_managed) nor
+    C(template_path) and similar ones, and cannot include other templates.
 options:
   _terms:
-    description: The templates, by their paths or by their names in the folder of the role.
+    description: Paths of templates, or their names in the templates folder of the role.
 """
 
 
@@ -28,6 +28,6 @@ class LookupModule(LookupBase):
     def _rendered(self, name, variables):
         path = self.find_file_in_search_path(variables, "templates", name)
         if not path:
-            raise AnsibleError(f"There is no template {name}.")
+            raise AnsibleError(f"Template {name} does not exist: correct its name.")
         template = trust_as_template(Path(path).read_text(encoding="utf-8"))
         return self._templar.template(template, escape_backslashes=False)

@@ -3,7 +3,7 @@
 import aws_sentence as plugin
 import pytest
 
-CLOCK = "The controller's clock is wrong, as AWS sees it: set it (timedatectl set-ntp true)"
+CLOCK = "The controller's clock differs from AWS's: set it (timedatectl set-ntp true)"
 CAUSES = [
     (
         "SignatureDoesNotMatch",
@@ -22,7 +22,7 @@ CAUSES = [
     (
         "SignatureDoesNotMatch",
         "The request signature we calculated does not match the signature you provided.",
-        "AWS does not take these credentials (SignatureDoesNotMatch): correct them",
+        "AWS rejects the credentials (SignatureDoesNotMatch): correct them",
     ),
     (
         "AuthFailure",

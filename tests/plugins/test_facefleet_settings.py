@@ -73,7 +73,11 @@ def test_a_camera_has_one_sentence_for_all_that_is_wrong(camera, sentence):
         ("str", {"secret": 1}, "x must be text, not a dictionary."),
         ("path", ["secret"], "x must be a path, not a list."),
         ("list", 5, "x must be a list, not 5."),
-        ("list", "a", "x must be a list, not text. After -e, that takes JSON: -e '{\"x\": ...}'."),
+        (
+            "list",
+            "a",
+            "x must be a list, not text. On the command line, use JSON: -e '{\"x\": ...}'.",
+        ),
         ("dict", ["secret"], "x must be a dictionary, not a list."),
     ],
 )
@@ -128,7 +132,7 @@ def test_no_problem_hides_another():
         f"camera door: unknown key url {KEYS}"[:40],
         "facefleet_bucket is example-facefleet-fa",
         "facefleet_nodeport must be a whole numbe",
-        "facefleet_region cannot be worked out: '",
+        "facefleet_region cannot be evaluated: 'n",
     ]
 
 

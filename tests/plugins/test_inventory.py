@@ -59,7 +59,7 @@ def test_an_inventory_may_have_other_hosts(other):
 
 
 TWO = {"cloud": ["cloud-1"], "edge": ["jetson-1", "jetson-2"]}
-SAME = "jetson-1 and jetson-2 have the same address, 192.0.2.11: give each the ansible_host of its"
+SAME = "jetson-1 and jetson-2 have the same address, 192.0.2.11: set ansible_host of each to its"
 
 
 @pytest.mark.parametrize(
@@ -102,7 +102,7 @@ def test_local_hosts_share_their_machine():
 def test_a_whole_fleet_has_devices():
     known = hosts()
     said = inventory.inventory_problems(known, {"cloud": ["cloud-1"], "edge": []}, known, True)
-    assert said["cloud-1"][0].startswith("The group edge has no host: put the devices into it")
+    assert said["cloud-1"][0].startswith("The group edge has no hosts: add the devices to it")
     assert inventory.inventory_problems(known, {"cloud": ["cloud-1"]}, known, False) == {}
     assert inventory.inventory_problems(known, {"edge": ["jetson-1"]}, known, True) == {}
 

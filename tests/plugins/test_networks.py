@@ -13,7 +13,7 @@ def test_addresses_and_networks_are_told_once_each():
 def test_anywhere_is_taken_by_its_name_alone():
     assert plugin.networks("anywhere") == ["0.0.0.0/0", "::/0"]
     assert plugin.network_problem("anywhere") == ""
-    assert "write anywhere" in plugin.network_problem(["192.0.2.7", "0.0.0.0/0"])
+    assert "use anywhere" in plugin.network_problem(["192.0.2.7", "0.0.0.0/0"])
 
 
 @pytest.mark.parametrize("bad", ["camera.example.org", "192.0.2.7/24", "192.0.2.256", ""])

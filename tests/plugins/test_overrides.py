@@ -74,17 +74,17 @@ def test_resources_are_changed_one_by_one():
 @pytest.mark.parametrize(
     ("environment", "sentence"),
     [
-        ({"loger": {}}, "facefleet_service_environment: there is no service loger. Services are"),
+        ({"loger": {}}, "facefleet_service_environment: unknown service loger: use one of"),
         ({"logger": "debug"}, "facefleet_service_environment of logger is debug"),
-        ({"logger": {"FACEFLEET_LOGLEVEL": "debug"}}, "there is no setting FACEFLEET_LOGLEVEL"),
-        ({"logger": {"FACEFLEET_PUTS": 3}}, "there is no setting FACEFLEET_PUTS"),
-        ({"logger": {"FACEFLEET_BROKER": "mqtt://x:1"}}, "FACEFLEET_BROKER follows from other"),
-        ({"logger": {"FACEFLEET_HTTP": "0.0.0.0:1"}}, "FACEFLEET_HTTP follows from other"),
-        ({"detector": {"FACEFLEET_SOURCE": "x"}}, "FACEFLEET_SOURCE follows from other"),
-        ({"gallery": {"FACEFLEET_PASSWORD": "x"}}, "FACEFLEET_PASSWORD follows from other"),
+        ({"logger": {"FACEFLEET_LOGLEVEL": "debug"}}, "unknown setting FACEFLEET_LOGLEVEL"),
+        ({"logger": {"FACEFLEET_PUTS": 3}}, "unknown setting FACEFLEET_PUTS"),
+        ({"logger": {"FACEFLEET_BROKER": "mqtt://x:1"}}, "FACEFLEET_BROKER is derived from other"),
+        ({"logger": {"FACEFLEET_HTTP": "0.0.0.0:1"}}, "FACEFLEET_HTTP is derived from other"),
+        ({"detector": {"FACEFLEET_SOURCE": "x"}}, "FACEFLEET_SOURCE is derived from other"),
+        ({"gallery": {"FACEFLEET_PASSWORD": "x"}}, "FACEFLEET_PASSWORD is derived from other"),
         ({"logger": {"AWS_ENDPOINT_URL_S3": "x"}}, "set AWS_ENDPOINT_URL_S3 in facefleet_aws_envi"),
-        ({"logger": {"A=B": "x"}}, "A=B cannot name an environment variable"),
-        ({"logger": {"TZ": ["x"]}}, "TZ needs a value that is text or a number"),
+        ({"logger": {"A=B": "x"}}, "A=B is not a valid name for an environment variable"),
+        ({"logger": {"TZ": ["x"]}}, "TZ must be text or a number"),
     ],
 )
 def test_an_environment_that_a_service_cannot_have_has_a_sentence(environment, sentence):
@@ -96,13 +96,13 @@ def test_an_environment_that_a_service_cannot_have_has_a_sentence(environment, s
 @pytest.mark.parametrize(
     ("resources", "sentence"),
     [
-        ({"loger": {}}, "facefleet_resources: there is no service loger. Services are"),
-        ({"logger": {"limit": {"cpu": 1}}}, "limit is none of requests and limits"),
-        ({"logger": {"limits": "1Gi"}}, "limits is none of requests and limits"),
-        ({"logger": {"limits": {"gpu": 1}}}, "limits has no gpu, only cpu and memory"),
-        ({"logger": {"limits": {"memory": "much"}}}, "memory is much: give a quantity"),
-        ({"logger": {"storage": "1Gi"}}, "storage is none of requests and limits"),
-        ({"detector": {"storage": "big"}}, "storage is big: give a quantity"),
+        ({"loger": {}}, "facefleet_resources: unknown service loger: use one of"),
+        ({"logger": {"limit": {"cpu": 1}}}, "limit is not valid: use requests and limits"),
+        ({"logger": {"limits": "1Gi"}}, "limits is not valid: use requests and limits"),
+        ({"logger": {"limits": {"gpu": 1}}}, "unknown gpu in limits: use cpu and memory"),
+        ({"logger": {"limits": {"memory": "much"}}}, "memory is much: use a quantity"),
+        ({"logger": {"storage": "1Gi"}}, "storage is not valid: use requests and limits"),
+        ({"detector": {"storage": "big"}}, "storage is big: use a quantity"),
     ],
 )
 def test_resources_that_a_service_cannot_have_have_a_sentence(resources, sentence):
@@ -121,5 +121,5 @@ def test_a_host_without_cameras_takes_what_is_for_detectors():
 def test_what_a_camera_cannot_have_names_its_detector():
     kinds = own(environment={"FACEFLEET_PUTS": 1}, resources={"limits": {"cpu": "fast"}})
     environment, resources = overrides.override_problems(kinds, given())
-    assert environment.startswith("environment of detector-door: there is no setting FACEFLEET_PUT")
+    assert environment.startswith("environment of detector-door: unknown setting FACEFLEET_PUT")
     assert resources.startswith("resources of detector-door: cpu is fast")

@@ -13,7 +13,7 @@ def test_a_problem_that_hosts_share_is_said_once():
     assert report.problem_report(problems, HOSTS) == [
         "Every host: No password.",
         "jetson-2: No camera.",
-        "Nothing was changed on any host. Mend this and run it again.",
+        "Nothing was changed on any host. Fix these problems and run again.",
     ]
 
 
@@ -24,24 +24,24 @@ def test_a_problem_that_hosts_share_is_said_once():
 def test_the_advice_is_within_the_limit(limit, advice):
     said = report.problem_report({"jetson-1": ["It is off."]}, HOSTS[1:], limit)
     assert said[0] == "jetson-1: It is off."
-    assert said[1].endswith(f"or leave hosts out by --limit {advice}.")
+    assert said[1].endswith(f"or exclude hosts with --limit {advice}.")
 
 
 def test_no_advice_leaves_no_host():
     said = report.problem_report({"jetson-1": ["It is off."]}, ["jetson-1"], "jetson-1")
-    assert said[-1] == "Nothing was changed on any host. Mend this and run it again."
+    assert said[-1] == "Nothing was changed on any host. Fix these problems and run again."
 
 
 @pytest.mark.parametrize("words", ["a\x1b[2Jb\nc", {"a": 1}, "x" * 10_000_000, 5, None])
 def test_words_of_a_host_are_one_line_of_text(words):
     said = report.readable(words)
     assert said.isprintable()
-    assert len(said) <= report.LONGEST + 3
+    assert len(said) <= report.MAX_LENGTH + 3
 
 
 def test_a_task_that_timed_out_gets_a_sentence():
     said = report.readable("Task failed: Timed out after 120 second(s).")
-    assert said.startswith("It answered at first, and then not within 120 s: see whether")
+    assert said.startswith("The host stopped responding (no answer within 120 s): check whether")
 
 
 CAUSES = {
@@ -52,8 +52,8 @@ CAUSES = {
     "user@192.0.2.11: Permission denied (publickey,password).": "correct ansible_user",
     "ssh: Could not resolve hostname jetson: Name or service not known": "correct ansible_host",
     "connect to host 192.0.2.11 port 22: Connection refused": "systemctl start ssh",
-    "connect to host 192.0.2.11 port 22: No route to host": "see that it is on",
-    "connect to host 192.0.2.11 port 22: Connection timed out": "see that it is on",
+    "connect to host 192.0.2.11 port 22: No route to host": "check that it is on",
+    "connect to host 192.0.2.11 port 22: Connection timed out": "check that it is on",
 }
 
 
@@ -68,8 +68,8 @@ MODULES = {
     "sudo: a password is required": "--ask-become-pass",
     "user is not in the sudoers file.": "may not use sudo",
     "/bin/sh: 1: /usr/bin/python3: not found": "install it (apt-get install python3)",
-    "Timed out after 30 second(s).": "does not answer in time",
-    "No start of json char found": "see ansible_python_interpreter",
+    "Timed out after 30 second(s).": "does not respond in time",
+    "No start of json char found": "check ansible_python_interpreter",
 }
 
 
@@ -88,7 +88,7 @@ def test_a_host_that_was_lost_has_a_sentence_unless_it_has_one_of_its_own():
     problems = {"cloud-1": [], "jetson-1": [], "jetson-2": ["No camera."]}
     assert report.problems_with_lost_hosts(problems, ["cloud-1"]) == {
         "cloud-1": [],
-        "jetson-1": ["It was lost on the way: see above."],
+        "jetson-1": ["The host failed or became unreachable: see the output above."],
         "jetson-2": ["No camera."],
     }
 

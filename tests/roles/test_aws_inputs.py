@@ -50,13 +50,13 @@ def test_inputs_in_order_have_no_sentence(role):
         (
             "aws_network",
             {"facefleet_controller_address": "0.0.0.0/0"},
-            "facefleet_controller_address is 0.0.0.0/0, which is all of the internet: write any",
+            "facefleet_controller_address is 0.0.0.0/0, which is the whole internet",
         ),
         ("aws_network", {"facefleet_controller_address": ""}, "Nobody may use ssh to set up the"),
         (
             "aws_network",
             {"devices": {"edge-1": "::/0"}},
-            "facefleet_public_address of edge-1 is ::/0, which is all of the internet: write any",
+            "facefleet_public_address of edge-1 is ::/0, which is the whole internet",
         ),
         (
             "aws_network",
