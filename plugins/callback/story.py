@@ -1,4 +1,4 @@
-"""Ansible's default output for people: what changes, what fails, and what a debug task says."""
+"""Reduce Ansible's default output to changes, failures and messages of debug tasks."""
 
 from ansible.constants import _ACTION_DEBUG
 from ansible.playbook.task_include import TaskInclude
@@ -9,9 +9,9 @@ name: story
 type: stdout
 short_description: Ansible's default output without lines about includes and empty plays
 description:
-  - As the callback C(default), with no line for a file that is included.
-  - A play has its header once it does something. A play of a name that was shown before has one
-    only if there is a line below it.
+  - Like the callback C(default), but without lines for included files.
+  - The header of a play is shown once a task runs. If a play of the same name was shown before,
+    the header is shown only if output follows.
   - The message of a C(debug) task is shown even if C(display_ok_hosts) is off.
 extends_documentation_fragment:
   - default_callback
@@ -47,7 +47,7 @@ class CallbackModule(DefaultCallback):
         self._with_debug(super().v2_runner_item_on_ok, result)
 
     def _with_debug(self, show, result):
-        """Show a result, that of a debug task also if it is no more than ok."""
+        """Show a result; a debug task's result even if it is just ok."""
         displayed = self.get_option("display_ok_hosts")
         is_debug = result.task.action in _ACTION_DEBUG
         self.set_option("display_ok_hosts", displayed or is_debug)

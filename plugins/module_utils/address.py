@@ -1,4 +1,4 @@
-"""Services of Kubernetes: whether their NodePorts are free, and whether they answer."""
+"""Kubernetes Services: check that their NodePorts are free and that they respond."""
 
 import time
 
@@ -12,7 +12,7 @@ from ansible_collections.facefleet.facefleet.plugins.module_utils.host import (
 
 
 def check_node_ports(cluster, items, before, port_variable):
-    """Raises NotUpError where a Service's NodePort is another's, or a process's of the host."""
+    """Raise NotUpError if a Service's NodePort is in use by another Service or a process."""
     for item in items:
         ports = {port["nodePort"] for port in node_ports(item)}
         if ports <= {port["nodePort"] for port in node_ports(before.get(key(item)))}:
@@ -34,19 +34,19 @@ def check_node_ports(cluster, items, before, port_variable):
 
 
 def program(pid):
-    """The words in a process's command line, without their folders."""
+    """Return the words of a process's command line, without folders."""
     return {word.rpartition("/")[2] for word in command_line(pid).split()}
 
 
 def node_ports(item):
-    """The ports of a Service that the host has too."""
+    """Return the ports of a Service that are also ports of the host."""
     if not item or item["kind"] != "Service":
         return []
     return [port for port in item["spec"]["ports"] if "nodePort" in port]
 
 
 def wait_for_address(cluster, name, timeout):
-    """Raises NotUpError where a Service does not answer in time, at each of its addresses."""
+    """Raise NotUpError if a Service does not respond in time at all of its addresses."""
     service = cluster.get("service", name)[0]
     node = cluster.get("nodes")[0]["status"]["addresses"][0]["address"]
     spec = service["spec"]

@@ -1,4 +1,4 @@
-"""Kubernetes through its own kubectl: what is there, what would be, and what becomes of it."""
+"""Access to Kubernetes through its own kubectl: read, dry-run and apply objects."""
 
 import copy
 import json
@@ -13,16 +13,16 @@ ITS_ANNOTATIONS = (APPLIED, "deployment.kubernetes.io/revision")
 
 
 class NotUpError(Exception):
-    """The service cannot be brought up; the text says why."""
+    """The service cannot be deployed; the message says why."""
 
 
 def key(item):
-    """What names an object in a namespace, such as Service/broker."""
+    """Return an object's key in a namespace, such as Service/broker."""
     return f"{item['kind']}/{item['metadata']['name']}"
 
 
 def shown(item):
-    """An object as the inventory describes it, its secrets hidden; None stays None."""
+    """Return an object as the inventory describes it, with secrets hidden; None stays None."""
     if item is None:
         return None
     item = copy.deepcopy(item)
@@ -41,24 +41,24 @@ def shown(item):
 
 
 def differs(before, after):
-    """Whether applying would change an object: what is seen of it, or what was asked for."""
+    """Return whether applying would change an object: its visible state, or its manifest."""
     return shown(before) != shown(after) or applied(before) != applied(after)
 
 
 def applied(item):
-    """The text of the manifest that kubectl applied, which it keeps in the object; or None."""
+    """Return the manifest that kubectl last applied, as kept in the object, or None."""
     return ((item or {}).get("metadata", {}).get("annotations") or {}).get(APPLIED)
 
 
 class Cluster:
-    """A namespace of a Kubernetes, by its kubectl (a command and its first arguments)."""
+    """A namespace of a cluster, accessed by kubectl (a command with its first arguments)."""
 
     def __init__(self, kubectl, namespace):
         self._kubectl = kubectl
         self._namespace = namespace
 
     def run(self, *arguments, items=None, namespace=True):
-        """Output of a kubectl command. Raises NotUpError with what it says."""
+        """Return the output of a kubectl command. Raises NotUpError with its error."""
         command = [*self._kubectl, *arguments]
         if namespace:
             command += ["--namespace", self._namespace]
@@ -72,7 +72,7 @@ class Cluster:
         return done.stdout
 
     def there(self):
-        """Whether there is a Kubernetes that answers."""
+        """Return whether Kubernetes responds."""
         if not pathlib.Path(self._kubectl[0]).exists():
             return False
         try:
@@ -82,7 +82,7 @@ class Cluster:
         return True
 
     def read(self, *arguments, **options):
-        """The objects of a command's answer. Raises NotUpError."""
+        """Return the objects in a command's output. Raises NotUpError."""
         text = self.run(*arguments, "--output=json", **options).strip()
         if not text:
             return []
@@ -90,16 +90,16 @@ class Cluster:
         return answer["items"] if answer["kind"].endswith("List") else [answer]
 
     def get(self, *arguments):
-        """What is there of a kind, a name or a selector. Raises NotUpError."""
+        """Return the objects of a kind, a name or a selector. Raises NotUpError."""
         return self.read("get", *arguments, "--ignore-not-found")
 
     def find(self, items):
-        """Those of `items` that are there, by their keys. Raises NotUpError."""
+        """Return those of `items` that exist, by key. Raises NotUpError."""
         found = self.read("get", "--filename=-", "--ignore-not-found", items=items)
         return {key(item): item for item in found}
 
     def apply(self, items, dry_run=False):
-        """What becomes of `items`, by their keys. Raises NotUpError.
+        """Apply `items` and return the results by key. Raises NotUpError.
 
         Not server-side apply: this one keeps in each object the manifest that was applied, which
         is what a roll back needs.

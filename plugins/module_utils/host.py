@@ -1,4 +1,4 @@
-"""What a host says of a service: who holds its port, and whether it is ready."""
+"""Checks of a service on its host: which process uses its port, and whether it is ready."""
 
 import contextlib
 import json
@@ -13,7 +13,7 @@ DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 def holder(port):
-    """Process id of who listens on a port; 0 where it is another user's; None where it is free."""
+    """Return the id of the process on a port; 0 if of another user; None if the port is free."""
     inodes = set()
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):
         with contextlib.suppress(OSError):
@@ -33,7 +33,7 @@ def holder(port):
 
 
 def command_line(pid):
-    """A process's command and arguments; empty where it has ended."""
+    """Return a process's command and arguments; empty if it has ended."""
     with contextlib.suppress(OSError):
         text = pathlib.Path("/proc", str(pid), "cmdline").read_bytes()
         return text.replace(b"\0", b" ").decode(errors="replace").strip()
@@ -41,7 +41,7 @@ def command_line(pid):
 
 
 def lineage(pid):
-    """A process, and those that it comes from, up to the first."""
+    """Return a process and its ancestors, up to the first."""
     while pid > 0:
         yield pid
         stat = ""
@@ -51,13 +51,13 @@ def lineage(pid):
 
 
 def taken(port, pid, port_variable):
-    """The sentence for a port that process `pid` holds."""
+    """Return the sentence for a port that process `pid` uses."""
     who = f"process {pid} ({command_line(pid)})" if pid else "a process of another user"
     return f"Port {port} is taken by {who}: end it, or set {port_variable} to another port."
 
 
 def unready(address):
-    """None when what is at an http or tcp address is ready, else a sentence."""
+    """Return None if the service at an http or tcp address is ready, else a sentence."""
     url = urllib.parse.urlsplit(address)
     try:
         if url.scheme == "tcp":

@@ -1,4 +1,4 @@
-"""A rollout in Kubernetes: whether it has ended, and what is wrong where it has not."""
+"""Rollouts in Kubernetes: wait for their end, and diagnose those that fail."""
 
 import contextlib
 import time
@@ -24,7 +24,7 @@ class Rollout:
         self._ready = urllib.parse.urlsplit(ready)
 
     def wait(self, timeout):
-        """Raises NotUpError where it has not ended in time, or cannot."""
+        """Wait for the end. Raises NotUpError if it does not come in time, or cannot come."""
         deadline = time.monotonic() + timeout
         while True:
             workload = self._cluster.get(self._kind, self._name)[0]
@@ -40,9 +40,9 @@ class Rollout:
             time.sleep(1)
 
     def _replaced(self, workload):
-        """The newest pod of what is wanted, or None.
+        """Return the newest pod of the desired revision, or None.
 
-        A StatefulSet never replaces a pod that has not become ready: that is done here.
+        A StatefulSet never replaces a pod that has not become ready, so that pod is deleted here.
         """
         pods = self._cluster.get("pod", f"--selector=app.kubernetes.io/name={self._name}")
         pods = [pod for pod in pods if "deletionTimestamp" not in pod["metadata"]]
@@ -58,7 +58,7 @@ class Rollout:
         return pod
 
     def _problem(self, pod):
-        """What keeps a pod from being ready."""
+        """Return what keeps a pod from being ready."""
         if pod is None:
             return "it has no pod of the new kind"
         state = _waiting(pod)
@@ -72,7 +72,7 @@ class Rollout:
         return (problem or "it has only just become so").rstrip(".")
 
     def story(self):
-        """The last events and log lines of the newest pod."""
+        """Return the last events and log lines of the newest pod."""
         pods = self._cluster.get("pod", f"--selector=app.kubernetes.io/name={self._name}")
         pod = max(pods, key=_age, default=None)
         lines = ["Its events:", *(f"  {line}" for line in self._events(pod))]
@@ -82,7 +82,7 @@ class Rollout:
         return "\n".join(lines)
 
     def _events(self, pod, count=8):
-        """The last of the workload, of what it made, and of this pod (others had its name)."""
+        """Return the last events of the workload, its objects, and this pod (names are reused)."""
         found = []
         for event in sorted(self._cluster.get("events"), key=_age):
             about = event["involvedObject"]
@@ -102,18 +102,18 @@ class Rollout:
 
 
 def _age(item):
-    """When an object was made, or an event last seen: to sort by."""
+    """Return when an object was created, or an event last seen, as a sort key."""
     return item.get("lastTimestamp") or item["metadata"]["creationTimestamp"]
 
 
 def _seen(workload):
-    """Whether the controller has seen the workload's last change."""
+    """Return whether the controller has seen the workload's last change."""
     status = workload.get("status", {})
     return status.get("observedGeneration", 0) >= workload["metadata"]["generation"]
 
 
 def ended(workload):
-    """Whether every pod is a new one, and ready."""
+    """Return whether all pods are new and ready."""
     status = workload.get("status", {})
     wanted = workload["spec"]["replicas"]
     pods = [status.get(name, 0) for name in ("replicas", "updatedReplicas", "readyReplicas")]
@@ -127,7 +127,7 @@ def _is(pod, condition):
 
 
 def _waiting(pod):
-    """Why a pod's container does not run; empty where it does, or where there is none."""
+    """Return why a pod's container does not run; empty if it runs, or does not exist."""
     containers = ((pod or {}).get("status") or {}).get("containerStatuses") or [{}]
     return (containers[0].get("state") or {}).get("waiting") or {}
 

@@ -1,4 +1,4 @@
-"""A supervisord by its API."""
+"""Access to a supervisord through its API."""
 
 import contextlib
 import os
@@ -12,11 +12,11 @@ STILL_RUNNING = 91  # supervisord's code
 
 
 class PortTakenError(Exception):
-    """A process of another supervisord, or of none, holds the port; the text says which."""
+    """A process of another supervisord, or of none, uses the port; the message says which."""
 
 
 def connect(directory):
-    """The supervisord's API."""
+    """Return the supervisord's API."""
     from supervisor.xmlrpc import SupervisorTransport
 
     text = (directory / "supervisord.conf").read_text()
@@ -26,7 +26,7 @@ def connect(directory):
 
 
 def holding_program(supervisord, port, directory, port_variable):
-    """Name of the program that holds the port; None where it is free, "" where it cannot be told.
+    """Return the name of the program on the port; None if the port is free, "" if unknown.
 
     Raises PortTakenError.
     """
@@ -46,7 +46,7 @@ def holding_program(supervisord, port, directory, port_variable):
 
 
 def remove(supervisord, name):
-    """Stop a program and have supervisord forget it."""
+    """Stop a program and remove it from supervisord."""
     while True:
         supervisord.stopProcessGroup(name)
         try:

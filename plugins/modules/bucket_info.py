@@ -1,4 +1,4 @@
-"""Look at what has a bucket's name, and change nothing."""
+"""Gather information about a bucket without changing anything."""
 
 from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
 from ansible_collections.amazon.aws.plugins.module_utils.retries import AWSRetry
@@ -91,7 +91,7 @@ def look(s3, name):
 
 
 def answers(s3, name):
-    """Whether somebody else has it: S3 then denies it, or points to another region."""
+    """Return whether the name is taken: S3 then denies access, or names another region."""
     try:
         s3.head_bucket(Bucket=name)
     except ClientError as error:
@@ -100,7 +100,7 @@ def answers(s3, name):
 
 
 def tags(s3, name):
-    """None where the S3 keeps none."""
+    """Return None if S3 keeps none."""
     try:
         found = s3.get_bucket_tagging(aws_retry=True, Bucket=name)["TagSet"]
     except ClientError as error:
@@ -113,7 +113,7 @@ def tags(s3, name):
 
 
 def content(s3, name):
-    """By a few requests, however much there is. Versions count: they can be brought back."""
+    """Count with a few requests, whatever the size. Versions count, as they can be restored."""
     top = s3.list_object_versions(aws_retry=True, Bucket=name, Delimiter="/")
     prefixes = {entry["Prefix"] for entry in top.get("CommonPrefixes", ())}
     keys = {entry["Key"] for kind in ("Versions", "DeleteMarkers") for entry in top.get(kind, ())}

@@ -1,4 +1,4 @@
-"""Ask an S3 whether a bucket is there, and which of a bucket's features it lacks."""
+"""Check whether a bucket exists on an S3 service, and which bucket features are missing."""
 
 from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
 from botocore.exceptions import BotoCoreError, ClientError

@@ -1,5 +1,5 @@
 #!/usr/bin/python
-"""Check that what the outboxes of a host may take fits its disk."""
+"""Check that the maximum size of a host's outboxes fits its disk."""
 
 import os
 import pathlib
@@ -62,13 +62,13 @@ UNITS = {
 
 
 def size(text):
-    """Bytes of `20GiB`, `20 GB` or `20`, as the services read them."""
+    """Return the bytes of `20GiB`, `20 GB` or `20`, as the services parse them."""
     number, unit = re.fullmatch(r"([0-9]+) ?([KMGT]?i?)B?", text).groups()
     return int(number) * UNITS[unit]
 
 
 def shown(number):
-    """As a setting takes it, rounded down."""
+    """Format bytes as a setting, rounded down."""
     for unit in ("TiB", "GiB", "MiB"):
         whole = number / UNITS[unit[:-1]]
         if whole >= 10 or (unit == "MiB" and whole >= 1):
@@ -77,7 +77,7 @@ def shown(number):
 
 
 def problem(max_bytes, cameras, room, others, reserve):
-    """A sentence where the outboxes do not fit into `room`; None where they do."""
+    """Return a sentence if the outboxes do not fit into `room`, else None."""
     left = room - others - reserve
     bound = size(max_bytes)
     if not cameras or bound * cameras <= left:
@@ -97,7 +97,7 @@ def problem(max_bytes, cameras, room, others, reserve):
 
 
 def disk_room(folder, pattern):
-    """Bytes that are free for outboxes at `folder`, and that they take already."""
+    """Return the bytes free for outboxes at `folder`, and the bytes that they use already."""
     taken = sum(path.stat().st_size for path in folder.glob(pattern))
     while not folder.exists():
         folder = folder.parent

@@ -1,5 +1,5 @@
 #!/usr/bin/python
-"""Keep the images that are wanted, and the previous one of each service, in k3s's containerd."""
+"""Keep the required images and the previous one of each service in k3s's containerd."""
 
 from ansible.module_utils.basic import AnsibleModule
 
@@ -41,7 +41,7 @@ ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 
 
 class Image:
-    """A line of `ctr images ls`."""
+    """Parse a line of `ctr images ls`."""
 
     def __init__(self, line):
         fields = line.split()  # the size is two: a number and its unit

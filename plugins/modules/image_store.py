@@ -1,5 +1,5 @@
 #!/usr/bin/python
-"""Gather where a host keeps container images: its machine type, and the disk that is free there."""
+"""Gather a host's machine type and the free disk space for container images."""
 
 import os
 import pathlib
@@ -45,7 +45,7 @@ free_bytes:
 
 
 def free_bytes(folder):
-    """The bytes that are free in `folder`, or where it would be made."""
+    """Return the bytes free in `folder`, or where it would be created."""
     path = pathlib.Path(folder)
     while not path.exists():
         path = path.parent
@@ -54,7 +54,7 @@ def free_bytes(folder):
 
 
 def docker_folder(module):
-    """The folder where Docker keeps images, and why it is not known."""
+    """Return the folder where Docker keeps images, and why it is unknown."""
     program = module.get_bin_path("docker")
     if program is None:
         return "", "docker is not installed"

@@ -1,4 +1,4 @@
-"""Look whether EC2 has an instance type, and change nothing."""
+"""Check whether EC2 offers an instance type, without changing anything."""
 
 from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
 from ansible_collections.amazon.aws.plugins.module_utils.retries import AWSRetry

@@ -1,5 +1,5 @@
 #!/usr/bin/python
-"""Gather what k3s needs of a host, and what there is of it."""
+"""Gather facts about a host that k3s requires, and about an existing k3s."""
 
 import os
 import pathlib
@@ -102,7 +102,7 @@ class Host:
         return self._root / path.lstrip("/")
 
     def _read(self, path):
-        """The text of a file; empty where there is none, or it may not be read."""
+        """Return the text of a file; empty if it does not exist or cannot be read."""
         try:
             return self._path(path).read_text(encoding="utf-8", errors="replace")
         except OSError:
@@ -134,12 +134,12 @@ class Host:
         return f"{UNITS}/{name}.service"
 
     def addresses(self):
-        """Those of all interfaces, without the length of their networks."""
+        """Return the addresses of all interfaces, without prefix lengths."""
         rows = [line.split() for line in self._run(["ip", "-oneline", "address"])[1].splitlines()]
         return [row[3].partition("/")[0] for row in rows if len(row) > 3]
 
     def foreign(self, ours, data):
-        """What there is of a k3s that the role did not install: units, and files without a unit."""
+        """Return traces of a k3s that the role did not install: units, and files without a unit."""
         units = [
             file.name
             for file in sorted(self._path(UNITS).glob("*.service"))
@@ -155,7 +155,7 @@ class Host:
         return units + [path for path in files if self._path(path).exists()]
 
     def node(self, ours):
-        """The name by which the role set up this host; empty where it did not."""
+        """Return the name under which the role set up this host; empty if it did not."""
         name = self._read(NOTE).strip()
         if ours and not name:
             lines = self._read(CONFIG).splitlines()
@@ -172,7 +172,7 @@ class Host:
         return [row[0] for row in rows if len(row) == 4 and row[3] == "1"]
 
     def missing(self, modules):
-        """Those of `modules` that the kernel does not have."""
+        """Return those of `modules` that the kernel lacks."""
         # A container has no modules of its own: nothing can be said there.
         if not self._path(f"/lib/modules/{os.uname().release}").is_dir():
             return []
@@ -184,7 +184,7 @@ class Host:
         ]
 
     def swap(self):
-        """Devices and files, without compressed memory, which is JetPack's own and fine."""
+        """Return devices and files, except compressed memory, which is harmless (JetPack)."""
         rows = self._read("/proc/swaps").splitlines()[1:]
         return [row.split()[0] for row in rows if row.strip() and "zram" not in row.split()[0]]
 
@@ -196,7 +196,7 @@ class Host:
         return 0
 
     def disk(self, data):
-        """The bytes that are free where k3s keeps its data."""
+        """Return the bytes free where k3s keeps its data."""
         path = self._path(data)
         while not path.exists():
             path = path.parent
@@ -204,7 +204,7 @@ class Host:
         return free.f_bavail * free.f_frsize
 
     def taken(self, ports):
-        """Those of `ports` that something listens on."""
+        """Return those of `ports` that are in use."""
         listening = set()
         for table in ("/proc/net/tcp", "/proc/net/tcp6"):
             for row in self._read(table).splitlines()[1:]:
@@ -214,14 +214,14 @@ class Host:
         return sorted(listening & set(ports))
 
     def version(self):
-        """As v1.36.3+k3s1; empty where there is no k3s, or it does not run."""
+        """Return a version such as v1.36.3+k3s1; empty if k3s is missing or does not run."""
         if not self._path(K3S).exists():
             return ""
         words = self._run([K3S, "--version"])[1].split()
         return words[2] if words[:2] == ["k3s", "version"] and len(words) > 2 else ""
 
     def running(self, unit):
-        """The fingerprint that the unit's process was started with; empty where none runs."""
+        """Return the fingerprint that the unit's process was started with; empty if none runs."""
         show = ["systemctl", "show", "--property=MainPID", "--value", f"{unit}.service"]
         pid = self._run(show)[1].strip()
         for variable in self._read(f"/proc/{pid}/environ").split("\0"):

@@ -1,5 +1,5 @@
 #!/usr/bin/python
-"""Delete the services in Kubernetes that the inventory no longer has."""
+"""Delete services in Kubernetes that are no longer in the inventory."""
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.facefleet.facefleet.plugins.module_utils.cluster import (

@@ -1,5 +1,5 @@
 #!/usr/bin/python
-"""Bring one service up in Kubernetes, and wait until it is ready."""
+"""Deploy one service in Kubernetes and wait until it is ready."""
 
 import json
 
@@ -85,7 +85,7 @@ WORKLOADS = ("Deployment", "StatefulSet")
 
 
 def wait(cluster, items, params):
-    """Raises NotUpError where what was applied is not ready in time."""
+    """Wait for the applied objects. Raises NotUpError if they are not ready in time."""
     for item in items:
         if item["kind"] in WORKLOADS:
             Rollout(cluster, item["kind"], params["name"], params["ready"]).wait(params["timeout"])
@@ -96,13 +96,13 @@ def wait(cluster, items, params):
 
 
 def settled(items):
-    """Whether there is a rollout among `items`, as the API told them, and it has ended."""
+    """Return whether `items`, from the API, include a rollout that has ended."""
     workloads = [item for item in items if item["kind"] in WORKLOADS]
     return bool(workloads) and all(ended(item) for item in workloads)
 
 
 def story(cluster, items, params):
-    """The end of a service's events and log, where it has any."""
+    """Return the last events and log lines of a service, if any."""
     for item in items:
         if item["kind"] in WORKLOADS:
             return Rollout(cluster, item["kind"], params["name"], params["ready"]).story()
@@ -110,7 +110,7 @@ def story(cluster, items, params):
 
 
 def roll_back(cluster, changed, before, params):
-    """Apply again what was applied before. Returns a sentence."""
+    """Apply the previous objects again. Return a sentence."""
     former = [json.loads(applied(before[name])) for name in changed if applied(before.get(name))]
     if not former:
         return "There was none before it to go back to: it is left as it is, to be looked at."
@@ -123,7 +123,7 @@ def roll_back(cluster, changed, before, params):
 
 
 def sweep(cluster, name):
-    """Delete the configuration that the service's pods do not use (any more)."""
+    """Delete configuration that the service's pods do not use (any more)."""
     kinds = "deployments,statefulsets,configmaps,secrets"
     items = cluster.get(kinds, f"--selector={selector(name)}")
     used = json.dumps([item["spec"]["template"] for item in items if "spec" in item])
@@ -137,7 +137,7 @@ def selector(name):
 
 
 def foresee(cluster, items, before, check_mode):
-    """What applying `items` would make of each, by their keys. Raises NotUpError."""
+    """Return the result of applying each of `items`, by key. Raises NotUpError."""
     namespace = items[0]
     if key(namespace) not in before:
         if check_mode:
@@ -147,7 +147,7 @@ def foresee(cluster, items, before, check_mode):
 
 
 def difference(before, after):
-    """For --diff; without secrets."""
+    """Format for --diff, without secrets."""
     return {
         "before_header": key(after),
         "after_header": key(after),

@@ -1,5 +1,5 @@
 #!/usr/bin/python
-"""Check that a neighbour on the network reaches no pod that is closed to it."""
+"""Check that another machine on the network cannot reach pods that are closed to it."""
 
 import json
 import socket
@@ -82,7 +82,7 @@ print(json.dumps(reached))
 
 
 def closed_ports(pods, open_services):
-    """(service, address, port) of each TCP port of a running pod that is not open to anybody."""
+    """Return (service, address, port) of each closed TCP port of a running pod."""
     for pod in pods:
         service = pod["metadata"].get("labels", {}).get("app.kubernetes.io/name", "")
         address = pod["status"].get("podIP")
@@ -95,7 +95,7 @@ def closed_ports(pods, open_services):
 
 
 def answers(address, port):
-    """Whether the host itself can connect, as it may to every pod of its own."""
+    """Return whether the host itself can connect, as it may to all its pods."""
     try:
         socket.create_connection((address, port), timeout=PATIENCE).close()
     except OSError:
@@ -104,7 +104,7 @@ def answers(address, port):
 
 
 class Neighbour:
-    """Another machine, as far as the host's network can tell.
+    """A network namespace that the host's network cannot tell from another machine.
 
     Its network namespace has no name: `ip netns add` would mount /run/netns anew, over the
     namespaces of the pods that run, and none of these could be ended then. It lasts as long as the
@@ -151,17 +151,17 @@ class Neighbour:
         self._run(["ip", *arguments], check_rc=check_rc)
 
     def _inside(self, *command):
-        """What a command that the neighbour runs prints."""
+        """Run a command as the neighbour and return its output."""
         enter = ["nsenter", f"--net=/proc/{self._process.pid}/ns/net"]
         return self._run([*enter, *command], check_rc=True)[1]
 
     def reaches(self, targets):
-        """Those of (address, port) that it can connect to."""
+        """Return those of (address, port) that the neighbour can connect to."""
         found = self._inside(self._python, "-c", CONNECT, json.dumps(targets), str(PATIENCE))
         return {tuple(target) for target in json.loads(found)}
 
     def is_linked(self):
-        """Whether the host answers it at all: else what it does not reach proves nothing."""
+        """Return whether the host responds at all; otherwise a failed connection proves nothing."""
         return "lladdr" in self._inside("ip", "neigh", "show", HOST)
 
 

@@ -1,5 +1,5 @@
 #!/usr/bin/python
-"""Say which faces wait in the outboxes of a host."""
+"""List the faces pending in the outboxes of a host."""
 
 import contextlib
 import json
@@ -10,30 +10,29 @@ from ansible.module_utils.basic import AnsibleModule
 
 DOCUMENTATION = r"""
 module: outbox_info
-short_description: Say which faces wait in the outboxes of a host
+short_description: List the faces pending in the outboxes of a host
 description:
-  - Reads each outbox beside its detector, and also where no detector runs. Changes nothing.
-  - In Kubernetes it asks where the volumes are, which may be on any disk. Where Kubernetes is there
-    and does not answer, that is one of the sentences.
+  - Reads each outbox, whether or not its detector is running. Changes nothing.
+  - In Kubernetes, asks for the folders of the volumes, which may be on any disk. If Kubernetes is
+    installed but does not respond, one of the sentences says so.
   - RV(unsent) has a sentence for each outbox with faces that the bucket does not have, for each
-    that cannot be read, and for each that was broken and set aside.
+    that cannot be read, and for each that was damaged and set aside.
 author: The facefleet authors
 attributes:
   check_mode:
     support: full
 options:
   folder:
-    description: Where to look.
+    description: The folder to search.
     type: path
     required: true
   pattern:
-    description: What the outboxes are called below it.
+    description: The pattern of the outbox files below O(folder).
     type: str
     required: true
   kubectl:
     description: >-
-      The command of kubectl, and its first arguments, where the outboxes are in volumes of a
-      Kubernetes.
+      The kubectl command with its first arguments, if the outboxes are in Kubernetes volumes.
     type: list
     elements: str
     default: []
@@ -43,14 +42,14 @@ options:
 """
 
 EXAMPLES = r"""
-- name: Gather the faces that wait
+- name: Gather the pending faces
   facefleet.facefleet.outbox_info:
     folder: /var/lib/facefleet/edge-1
     pattern: outbox-*.sqlite*
   register: outboxes
 """
 
-ITS_OWN = ("-wal", "-shm", ".lock")  # beside an outbox
+ITS_OWN = ("-wal", "-shm", ".lock")  # files that belong to an outbox
 
 
 def plural(number, what):
@@ -58,7 +57,7 @@ def plural(number, what):
 
 
 def unsent(path):
-    """A sentence for what an outbox holds that the bucket does not have; None where nothing."""
+    """Return a sentence about the faces of an outbox that are not in the bucket, or None."""
     try:
         with contextlib.closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as db:
             camera = db.execute("SELECT camera FROM outbox").fetchone() or ("unknown",)
@@ -74,7 +73,7 @@ def unsent(path):
 
 
 def volumes(listed, namespace):
-    """The folders of the volumes that are claimed in a namespace, of `kubectl get` as JSON."""
+    """Yield the folders of a namespace's volumes, from the JSON of `kubectl get`."""
     for item in json.loads(listed)["items"]:
         spec = item["spec"]
         if spec.get("claimRef", {}).get("namespace") == namespace:
@@ -84,7 +83,7 @@ def volumes(listed, namespace):
 
 
 def claimed(module):
-    """Paths of outboxes in volumes, and a sentence where these cannot be found."""
+    """Return paths of outboxes in volumes, and a sentence if these cannot be found."""
     kubectl = module.params["kubectl"]
     if not kubectl or not pathlib.Path(kubectl[0]).exists():
         return [], []

@@ -1,5 +1,5 @@
 #!/usr/bin/python
-"""Wait until nobody else installs packages."""
+"""Wait until no other process installs packages."""
 
 import fcntl
 import os
@@ -44,7 +44,7 @@ FLOCK = "hhqqi"  # struct flock of fcntl(2): type, whence, start, length, proces
 
 
 def holder(path):
-    """The process that has a file locked; None where nobody has."""
+    """Return the process that has locked a file, or None."""
     try:
         with path.open("rb+") as file:
             asked = struct.pack(FLOCK, fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
@@ -56,7 +56,7 @@ def holder(path):
 
 
 def busy(root="/"):
-    """Who is to be waited for, as a part of a sentence; None where nobody is."""
+    """Describe the process to wait for, as a part of a sentence, or return None."""
     root = pathlib.Path(root)
     cloud_init = root / "run/cloud-init"
     if (cloud_init / "enabled").exists() and not (cloud_init / "result.json").exists():

@@ -1,4 +1,4 @@
-"""See whether a host can be reached. The work is done in plugins/action/reach_host.py."""
+"""Check whether a host can be reached; implemented in plugins/action/reach_host.py."""
 
 DOCUMENTATION = r"""
 module: reach_host

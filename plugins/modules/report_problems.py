@@ -1,4 +1,4 @@
-"""Fail with a list of sentences. The work is done in plugins/action/report_problems.py."""
+"""Fail with a list of sentences; implemented in plugins/action/report_problems.py."""
 
 DOCUMENTATION = r"""
 module: report_problems

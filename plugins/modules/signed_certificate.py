@@ -1,4 +1,4 @@
-"""Sign a host's request on the controller. The work is in plugins/action/signed_certificate.py."""
+"""Sign a host's request on the controller; implemented in plugins/action/signed_certificate.py."""
 
 DOCUMENTATION = r"""
 module: signed_certificate

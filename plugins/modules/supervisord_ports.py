@@ -1,5 +1,5 @@
 #!/usr/bin/python
-"""Find the ports of a supervisord's services that other processes hold."""
+"""Find ports of a supervisord's services that other processes use."""
 
 import pathlib
 import xmlrpc.client
@@ -43,7 +43,7 @@ EXAMPLES = r"""
 
 
 def running(directory):
-    """The supervisord's API; None where it does not run."""
+    """Return the supervisord's API, or None if it does not run."""
     if not (directory / "supervisord.conf").exists():
         return None
     supervisord = connect(directory)
@@ -55,7 +55,7 @@ def running(directory):
 
 
 def taken(directory, ports):
-    """A sentence for each port that another process holds."""
+    """Return a sentence for each port that another process uses."""
     supervisord = running(directory)
     found = []
     for each in ports:

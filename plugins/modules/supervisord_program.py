@@ -76,11 +76,11 @@ QUICK_ENDS = 3  # a service that ends this often at its start has given up
 
 
 class NotUpError(Exception):
-    """The service cannot be brought up; the text says why."""
+    """The service cannot be started; the message says why."""
 
 
 def info(supervisord, name):
-    """What supervisord knows of a program, or None."""
+    """Return supervisord's information about a program, or None."""
     try:
         return supervisord.getProcessInfo(name)
     except (xmlrpc.client.Fault, OSError):
@@ -88,7 +88,7 @@ def info(supervisord, name):
 
 
 def write(path, text):
-    """Write a file that only its owner reads, whole or not at all."""
+    """Write a file atomically that only its owner can read."""
     path.parent.mkdir(mode=0o700, exist_ok=True)
     partial = path.with_name(f".{path.name}")
     partial.touch(mode=0o600)
@@ -97,7 +97,7 @@ def write(path, text):
 
 
 def apply(supervisord, name):
-    """Have supervisord read its files and apply what changed of this program. True if any."""
+    """Have supervisord reload and apply this program's changes. Return whether there were any."""
     added, changed, _ = supervisord.reloadConfig()[0]
     if name in changed:
         remove(supervisord, name)
@@ -111,7 +111,7 @@ def apply(supervisord, name):
 
 
 def make_room(supervisord, name, holding):
-    """Stop the program that has the port of another. Its name, or None."""
+    """Stop the program that uses another's port. Return its name, or None."""
     if not holding or holding == name:
         return None
     with contextlib.suppress(xmlrpc.client.Fault):  # it has just ended
@@ -120,14 +120,14 @@ def make_room(supervisord, name, holding):
 
 
 def give_back(supervisord, name, displaced):
-    """Stop the program that did not become ready, and start the one that had its port."""
+    """Stop the program that did not become ready, and restart the one that used its port."""
     for act, program in ((supervisord.stopProcess, name), (supervisord.startProcess, displaced)):
         with contextlib.suppress(xmlrpc.client.Fault):  # it is so already
             act(program)
 
 
 def await_ready(supervisord, params, directory, port):
-    """Raises NotUpError where the service is not ready in time or has given up."""
+    """Wait for the service. Raises NotUpError if it is not ready in time, or has failed."""
     name = params["name"]
     deadline = time.monotonic() + params["timeout"]
     quick_ends = set()  # by their start

@@ -1,5 +1,5 @@
 #!/usr/bin/python
-"""End the services of a supervisord that the inventory no longer has."""
+"""Stop services of a supervisord that are no longer in the inventory."""
 
 import pathlib
 import shutil

@@ -47,7 +47,7 @@ def _host(rest: str) -> str:
     except ValueError:
         if not _HOST.fullmatch(host):
             return "..."
-        # `rtsp://admin:12345` has no host: it only looks like host and port.
+        # In `rtsp://admin:12345`, the host is missing: these are user and password.
         if "." not in host:
             port = None
     return f"{host}:{port}" if port else host
