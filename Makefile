@@ -52,12 +52,12 @@ lint: install-test ## Style and layers
 	ruff format --check
 	yamllint --strict .
 	ansible-lint --offline
-	pytest --quiet tests/test_task_names.py
+	pytest --quiet tests/repository/test_task_names.py
 	cd app && lint-imports
 
 unit: install-test install-audit ## The app's tests, those of the roles, and those of the playbooks on an AWS of this machine
 	cd app && pytest
-	pytest --numprocesses=2 --dist=loadfile roles playbooks tests
+	pytest --numprocesses=2 --dist=loadfile
 
 molecule: molecule-processes molecule-quick ## The roles: on this machine, and with Docker on hosts of their own
 
@@ -76,10 +76,10 @@ audit-deps: install-audit ## Look every pinned dependency up among the known vul
 	@$(AUDIT)/bin/python scripts/audit_deps.py
 
 faults: install-test ## The fault matrix: 5,000 faces in every row (long)
-	python -m lab.faults
+	python -m benchmarks.faults
 
 bench: install-test ## Throughput and CPU by stage, against other ways to do it
-	python -m lab.bench all
+	python -m benchmarks.bench all
 
 stop: ## End every process that the demo started
 	@$(PYTHON) scripts/stop.py

@@ -6,7 +6,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-from lab.rig import Rig
+from support.rig import Rig
 
 # How long an example takes says more of the machine than of the code.
 hypothesis.settings.register_profile("facefleet", deadline=None)

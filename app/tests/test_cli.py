@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from lab.rig import Rig, await_true, free_port, ready, unmet
-from lab.shell import facefleet, told
+from support.rig import Rig, await_true, free_port, ready, unmet
+from support.shell import facefleet, told
 
 DETECTOR = {
     "DEVICE": "edge-1",

@@ -9,7 +9,7 @@ import threading
 import pytest
 from facefleet.health import Health, health_response, serve_health
 
-from lab.rig import await_true, free_port, ready, unmet
+from support.rig import await_true, free_port, ready, unmet
 
 
 def test_a_service_is_ready_when_nothing_is_unmet() -> None:

@@ -12,10 +12,10 @@ from facefleet import mqtt, session
 from facefleet.mqtt import Connection, Will
 from pydantic import AnyUrl
 
-from lab.authority import Authority
-from lab.cloud import Cloud, certificate
-from lab.listener import Listener
-from lab.rig import BIN, ROOT, Process, Rig, await_true, free_port, listens
+from support.authority import Authority
+from support.cloud import Cloud, certificate
+from support.listener import Listener
+from support.rig import BIN, ROOT, Process, Rig, await_true, free_port, listens
 
 
 class Client:

@@ -8,7 +8,7 @@ import pytest
 from facefleet.health import Health
 from facefleet.runtime import run_until_signal
 
-from lab.rig import await_true
+from support.rig import await_true
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from facefleet.errors import SettingsError
 from facefleet.evidence import md5
 from facefleet.store import PROBE, RefusedError, Store, UnavailableError
 
-from lab.rig import AWS, BUCKET, Rig, free_port, s3
+from support.rig import AWS, BUCKET, Rig, free_port, s3
 
 KEY = "faces/edge-1/front/2026/02/28/235959.000001-0123abcd-7-89abcdef.jpg"
 FACE = b"a face"

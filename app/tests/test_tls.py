@@ -17,10 +17,10 @@ from facefleet.mqtt import Connection
 from paho.mqtt.subscribeoptions import SubscribeOptions
 from pydantic import AnyUrl
 
-from lab.authority import Authority
-from lab.cloud import GALLERY, OPERATOR, PROCESSOR, Cloud, certificate
-from lab.rig import BUCKET, Process, Rig, await_true, keys, ready, unmet
-from lab.shell import facefleet, told
+from support.authority import Authority
+from support.cloud import GALLERY, OPERATOR, PROCESSOR, Cloud, certificate
+from support.rig import BUCKET, Process, Rig, await_true, keys, ready, unmet
+from support.shell import facefleet, told
 
 CONNECT = b"\x10\x0d\x00\x04MQTT\x04\x02\x00\x0a\x00\x01x"
 WELCOME = b"\x20\x02\x00\x00"

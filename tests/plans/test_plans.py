@@ -9,7 +9,8 @@ import os
 from pathlib import Path
 
 import pytest
-from plans import ROOT, plans
+
+from support.plans import ROOT, plans
 
 HERE = Path(__file__).parent
 INVENTORIES = [

@@ -3,7 +3,8 @@
 import json
 
 import pytest
-from plans import hosts
+
+from support.plans import hosts
 
 # One of each setting that is no text.
 TYPED = {

@@ -7,7 +7,8 @@ import pytest
 import yaml
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar, trust_as_template
-from role_variables import ROLES
+
+from support.role_variables import ROLES
 
 SPECS = yaml.safe_load((ROLES / "facefleet/meta/argument_specs.yml").read_text())
 CAMERAS = SPECS["argument_specs"]["main"]["options"]["facefleet_cameras"]

@@ -3,7 +3,8 @@
 import overrides
 import pytest
 from facefleet import settings
-from role_variables import ROLES
+
+from support.role_variables import ROLES
 
 SETTINGS = overrides.service_settings((ROLES.parent / "app/src/facefleet/settings.py").read_text())
 BOUNDS = {"requests": {"cpu": "1"}, "limits": {"cpu": "2", "memory": "1Gi"}}

@@ -5,7 +5,8 @@ import re
 import partitions as plugin
 import pytest
 from botocore.session import Session
-from role_variables import ROLES
+
+from support.role_variables import ROLES
 
 REGIONS = {
     region: partition

@@ -1,13 +1,14 @@
 """What is wrong with the inputs of the AWS roles, whatever AWS has: a sentence for each.
 
 That a role fails with it, and a playbook before it changes anything, is in
-playbooks/tests/test_aws_refusals.py.
+tests/playbooks/test_aws_refusals.py.
 """
 
 import sys
 
 import pytest
-from role_variables import RoleVariables
+
+from support.role_variables import RoleVariables
 
 FLEET = {
     "inventory_hostname": "cloud-1",

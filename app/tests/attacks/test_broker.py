@@ -14,11 +14,11 @@ from facefleet.codec import MAX_PACKET_BYTES
 from facefleet.names import FaceName, content_tag
 from facefleet.quotas import CAMERAS, MAX_STATUS_BYTES
 
-from lab import picture
-from lab.attacker import WELCOME, Attacker, noise
-from lab.authority import Authority
-from lab.cloud import OPERATOR, PROCESSOR, Cloud, certificate
-from lab.rig import BUCKET, ROOT, Rig, await_true, ready
+from support import picture
+from support.attacker import WELCOME, Attacker, noise
+from support.authority import Authority
+from support.cloud import OPERATOR, PROCESSOR, Cloud, certificate
+from support.rig import BUCKET, ROOT, Rig, await_true, ready
 
 MIB = 1 << 20
 CONFIG = (ROOT / "roles/facefleet/templates/broker/mosquitto.conf.j2").read_text()

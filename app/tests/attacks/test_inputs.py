@@ -28,7 +28,7 @@ from hypothesis import settings as effort
 from hypothesis import strategies as st
 from PIL import Image
 
-from lab import picture
+from support import picture
 
 MAX_FACE = 1 << 20
 FACE = picture.jpeg(b"a face")

@@ -16,9 +16,9 @@ from facefleet.names import FaceName, content_tag
 from facefleet.services.processor import HELD_BYTES
 from PIL import Image
 
-from lab import picture
-from lab.listener import Listener
-from lab.rig import BUCKET, Process, Rig, await_true, free_port, keys, s3, unmet
+from support import picture
+from support.listener import Listener
+from support.rig import BUCKET, Process, Rig, await_true, free_port, keys, s3, unmet
 
 MIB = 1 << 20
 SLACK = 24 * MIB  # what a process may grow by in any case: buffers, libraries that come late

@@ -13,8 +13,8 @@ from facefleet.names import FaceName, Receipt
 from pydantic import AnyUrl
 from structlog.testing import capture_logs
 
-from lab.listener import Listener
-from lab.rig import Rig, await_true
+from support.listener import Listener
+from support.rig import Rig, await_true
 
 
 def test_silence_is_told_after_a_while_and_ends_with_an_answer() -> None:

@@ -23,7 +23,7 @@ from facefleet.vision.detectors import Detection
 from facefleet.vision.faces import encode_face
 from selenium import webdriver
 
-from lab.rig import AWS, BUCKET, Process, Rig
+from support.rig import AWS, BUCKET, Process, Rig
 
 _SAMPLES = Path(__file__).parents[2] / "src/facefleet/vision/samples"
 _FLAGS = (

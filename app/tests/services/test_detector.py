@@ -15,10 +15,10 @@ from facefleet.delivery.ledger import Ledger
 from facefleet.exif import read_exif
 from facefleet.names import FaceName, Receipt, content_tag
 
-from lab.camera import stream, write_picture, write_video
-from lab.listener import Listener
-from lab.rig import Process, Rig, await_true, free_port, ready, unmet
-from lab.shell import facefleet, told
+from support.camera import stream, write_picture, write_video
+from support.listener import Listener
+from support.rig import Process, Rig, await_true, free_port, ready, unmet
+from support.shell import facefleet, told
 
 NOBODY = "mqtt://127.0.0.1:1"
 STATUS = "status/edge-1/front"

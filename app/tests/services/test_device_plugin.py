@@ -17,8 +17,8 @@ import grpc
 import pytest
 from facefleet.services.device_plugin import api, devices
 
-from lab.rig import Process, Rig, await_true, free_port, ready, unmet
-from lab.shell import facefleet, told
+from support.rig import Process, Rig, await_true, free_port, ready, unmet
+from support.shell import facefleet, told
 
 DEV = Path("/dev")
 RESOURCE = "facefleet.local/detector-door"

@@ -7,8 +7,8 @@ import urllib.request
 
 from facefleet.names import HELLO
 
-from lab.listener import Listener
-from lab.rig import Process, Rig, await_true, free_port, ready, unmet
+from support.listener import Listener
+from support.rig import Process, Rig, await_true, free_port, ready, unmet
 
 FACE = "faces/edge-1/front/2026/02/28/235959-000001-0123abcd-7-89abcdef"
 STATUS = "status/edge-1/front"

@@ -4,8 +4,8 @@ import json
 
 from facefleet.names import Receipt
 
-from lab.listener import Listener
-from lab.rig import Rig, await_true, unmet
+from support.listener import Listener
+from support.rig import Rig, await_true, unmet
 
 FACE = "faces/edge-1/front/2026/02/28/235959-000001-0123abcd-7-89abcdef"
 

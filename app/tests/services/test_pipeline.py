@@ -13,8 +13,8 @@ from facefleet.delivery.sender import Sender
 from facefleet.health import Health
 from pydantic import AnyUrl
 
-from lab import picture
-from lab.rig import BUCKET, Rig, await_true, keys
+from support import picture
+from support.rig import BUCKET, Rig, await_true, keys
 
 JPEG = picture.jpeg(bytes(6000) + b"%d")
 

@@ -16,9 +16,9 @@ from facefleet.names import FaceName, content_tag
 from facefleet.news import decode
 from facefleet.services.processor import FUTILE, OVERHEAD, Yield
 
-from lab import picture
-from lab.listener import Listener
-from lab.rig import BUCKET, Rig, await_true, free_port, keys, ready, s3, unmet
+from support import picture
+from support.listener import Listener
+from support.rig import BUCKET, Rig, await_true, free_port, keys, ready, s3, unmet
 
 EPOCH = "0123abcd"
 MAX_FACE = 20_000

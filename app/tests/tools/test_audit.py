@@ -19,7 +19,7 @@ from facefleet.settings import AuditSettings
 from facefleet.tools.audit import print_audit
 from facefleet.tools.erasures import Faces, Scope
 
-from lab.rig import AWS, BIN, BUCKET, Rig, s3
+from support.rig import AWS, BIN, BUCKET, Rig, s3
 
 MIB = 1 << 20
 

@@ -17,8 +17,8 @@ from facefleet.delivery.outbox import Outbox
 from facefleet.names import FaceName
 from facefleet.tools.erasures import Erasure, Faces, Scope
 
-from lab.rig import AWS, BUCKET, Rig, s3
-from lab.shell import facefleet, told
+from support.rig import AWS, BUCKET, Rig, s3
+from support.shell import facefleet, told
 
 MONDAY, TUESDAY = datetime(2026, 3, 2, 23, 59, 59, tzinfo=UTC), datetime(2026, 3, 3, tzinfo=UTC)
 

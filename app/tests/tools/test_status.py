@@ -6,9 +6,9 @@ import time
 import pytest
 from facefleet.delivery.sender import STATUS_EVERY
 
-from lab.listener import Listener
-from lab.rig import BIN, Process, Rig, await_true
-from lab.shell import facefleet, told
+from support.listener import Listener
+from support.rig import BIN, Process, Rig, await_true
+from support.shell import facefleet, told
 
 ROW = {
     "state": "online",

@@ -6,8 +6,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from lab.rig import AWS, BUCKET, Process, Rig, await_true, free_port, keys, listens, ready, s3
-from lab.shell import facefleet, told
+from support.rig import AWS, BUCKET, Process, Rig, await_true, free_port, keys, listens, ready, s3
+from support.shell import facefleet, told
 
 
 class Pipeline:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 from facefleet.vision.camera import Camera
 
-from lab.camera import GRAYS, stream, write_picture, write_video
+from support.camera import GRAYS, stream, write_picture, write_video
 
 
 @pytest.fixture

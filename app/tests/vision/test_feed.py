@@ -17,8 +17,8 @@ from facefleet.vision.feed import Feed
 from PIL import Image
 from structlog.testing import capture_logs
 
-from lab.camera import GRAYS, write_picture, write_video
-from lab.rig import await_true, peak
+from support.camera import GRAYS, write_picture, write_video
+from support.rig import await_true, peak
 
 NEVER = threading.Event()
 

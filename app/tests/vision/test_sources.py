@@ -8,7 +8,7 @@ from facefleet.vision.errors import CameraEndedError, CameraError
 from facefleet.vision.sample import Sample
 from facefleet.vision.sources import open_source
 
-from lab.camera import GRAYS, write_picture, write_video
+from support.camera import GRAYS, write_picture, write_video
 
 
 def play(source):

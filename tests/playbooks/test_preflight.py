@@ -1,0 +1,105 @@
+"""What is wrong with the settings of any host is said at once, before one is looked at."""
+
+import json
+
+import pytest
+
+from support.playbooks import play, sentences
+
+CAMERAS = [
+    {"name": "door", "source": "/dev/video0", "fps": 0},
+    {"name": "door", "source": "nonsense"},
+    {"name": "Door_1", "source": "rtsp://192.0.2.1/"},
+    {"name": "probe", "source": ""},
+    {"name": "a" * 43, "source": "sample:mona-lisa"},
+]
+SENTENCES = [
+    "Every host: Unknown variable facefleet_buckt: did you mean facefleet_bucket?",
+    "cloud-1: facefleet_nodeport is 99999: set it to a port from 30000 to 32767",
+    "cloud-1: facefleet_nodeport cannot be a port",
+    "cloud-1: facefleet_outbox_max_bytes is much: give a size such as 20GiB",
+    "cloud-1: facefleet_s3_tls_only must be true or false, not 'perhaps'.",
+    f"edge-1: Door_1, probe, {'a' * 43} cannot name a camera",
+    "edge-1: Several cameras are called door",
+    f"edge-1: The source of the camera door, probe, {'a' * 43} is none",
+    "edge-1: The fps of the camera door is not above 0",
+]
+
+
+@pytest.mark.timeout(300)
+def test_the_settings_of_all_hosts(tmp_path):
+    cloud = {
+        "facefleet_nodeport": "99999",
+        "facefleet_outbox_max_bytes": "much",
+        "facefleet_s3_tls_only": "perhaps",
+    }
+    hosts = {
+        "cloud": {"hosts": {"cloud-1": cloud}},
+        "edge": {"hosts": {"edge-1": {"facefleet_cameras": CAMERAS}}},
+    }
+    common = {
+        "ansible_connection": "local",
+        "ansible_become": False,
+        "facefleet_pki_password": "quite secret",
+        "facefleet_buckt": "faces",
+    }
+    inventory = tmp_path / "hosts.yml"
+    inventory.write_text(json.dumps({"all": {"vars": common, "children": hosts}}))
+    ran = play("playbooks/preflight.yml", inventory)
+    assert ran.code == 2
+    words = sentences(ran)
+    missing = [one for one in SENTENCES if not any(word.startswith(one) for word in words)]
+    assert missing == []
+    assert ran.flat.count("Unknown variable facefleet_buckt") == 1
+    assert words[-1].startswith("Nothing was changed on any host.")
+
+
+def inventory(folder, **groups):
+    path = folder / "hosts.yml"
+    common = {"facefleet_pki_password": "quite secret", "facefleet_s3_endpoint": "http://[::1]:9"}
+    children = {name: {"hosts": hosts} for name, hosts in groups.items()}
+    path.write_text(json.dumps({"all": {"vars": common, "children": children}}))
+    return path
+
+
+@pytest.mark.timeout(300)
+def test_a_group_that_is_not_quite_edge_leaves_nobody_out(tmp_path):
+    devices = {name: {} for name in ("jetson-1", "jetson-2")}
+    made = inventory(tmp_path, cloud={"cloud-1": {}}, edges=devices)
+    said = "in no group that facefleet knows: name the host under cloud or edge (hosts.yml)."
+    for options, hosts in (
+        ((), "jetson-1, jetson-2"),
+        (("--limit=jetson-1,jetson-2",), "Every host"),
+    ):
+        ran = play("playbooks/preflight.yml", made, *options)
+        assert ran.code == 2
+        assert sentences(ran)[0] == f"{hosts}: {said}"
+
+
+@pytest.mark.timeout(300)
+def test_hosts_that_cannot_be_in_one_fleet_are_not_contacted(tmp_path):
+    same = {"ansible_host": "127.0.0.1", "ansible_port": 1}
+    cameras = {"facefleet_cameras": [{"name": "door", "url": "/dev/video0"}]}
+    made = inventory(tmp_path, cloud={"cloud-1": same}, edge={"jetson-1": {**same, **cameras}})
+    ran = play("site.yml", made)
+    assert ran.code == 2
+    address, camera, _ = sentences(ran)
+    assert address.startswith("Every host: cloud-1 and jetson-1 have the same address, 127.0.0.1:")
+    assert camera.startswith("jetson-1: camera door: unknown key url (known: name, source, fps,")
+    assert camera.endswith("; source is missing.")
+    assert "Before anything is changed" not in ran.output
+
+
+@pytest.mark.timeout(300)
+def test_hosts_that_are_off_are_said_once(tmp_path):
+    off = {f"jetson-{n}": {"ansible_host": f"127.0.0.{n}", "ansible_port": 1} for n in range(2, 6)}
+    made = inventory(tmp_path, cloud={"cloud-1": {"ansible_connection": "local"}}, edge=off)
+    ran = play("playbooks/preflight.yml", made, "--limit=edge")
+    said = sentences(ran)
+    assert len(said) == 5
+    for host, variables in off.items():
+        assert any(
+            one.startswith(f"{host}: {variables['ansible_host']} is on, and") for one in said
+        )
+        assert ran.output.count(f"{variables['ansible_host']} is on") == 1
+    assert len(ran.output.splitlines()) < 50
