@@ -1,6 +1,7 @@
 """Hosts that lie change nothing but themselves, in any playbook, and their neighbours are served.
 
-Each lie has a host of its own, which is called like it, and as many as can be are in each run.
+Each lie has a host of its own, which is called like it. The run of site.yml has all of them. The
+others have one of those that fail in the same task (playbooks/tasks/connect.yml).
 """
 
 import json
@@ -35,6 +36,7 @@ SENTENCES = {
 LIARS = set(SENTENCES)
 LATE = {"late", "types"}  # a preflight asks too little to find them out
 FEW = {"late", "facts", "silent"}
+SERVED = FEW | {"types"}
 CLOUD_NAMES = {"broker.facefleet", "processor.facefleet", "gallery.facefleet"}
 pytestmark = pytest.mark.timeout(550)
 
@@ -53,7 +55,10 @@ class Fleet:
             variables["facefleet_first_port"] = FIRST_PORT + 20 * number
         (folder / "group_vars").mkdir()
         self.inventory("all", clouds, devices)
-        self.inventory("few", clouds, {host: devices[host] for host in ("edge-1", *sorted(FEW))})
+        for name, liars in (("few", FEW), ("served", SERVED)):
+            self.inventory(
+                name, clouds, {host: devices[host] for host in ("edge-1", *sorted(liars))}
+            )
         # A rotation and a teardown need all hosts.
         self.inventory("two", {"cloud-1": {}}, {host: devices[host] for host in ("edge-1", "late")})
         self.inventory("stuck", {"cloud-1": {}}, {"edge-1": {}, "stuck": self.liar("stuck")})
@@ -195,7 +200,7 @@ def fleet(aws, tmp_path_factory):
 @pytest.fixture(scope="module")
 def served(fleet):
     """The run that makes the authority. Who lies in its first playbook is not in the second."""
-    return fleet.play("playbooks/edge.yml", "playbooks/cloud.yml")
+    return fleet.play("playbooks/edge.yml", "playbooks/cloud.yml", inventory="served")
 
 
 @pytest.fixture(scope="module")
@@ -224,16 +229,16 @@ def test_site_has_a_sentence_for_each_and_changes_nothing(fleet):
 
 
 def test_a_host_that_answers_no_more_does_not_hold_up_the_look_at_the_others(fleet):
-    ran = fleet.play("playbooks/preflight.yml", inventory="stuck", patience=5)
+    ran = fleet.play("playbooks/preflight.yml", inventory="stuck", patience=20)
     words = " ".join(sentences(ran))
-    assert "stuck: It answered at first, and then not within 5 s" in words
+    assert "stuck: It answered at first, and then not within 20 s" in words
     assert "edge-1:" not in words
 
 
 def test_edge_and_cloud_serve_the_honest(fleet, served):
-    assert failed(served) == LIARS | {"cloud-late"}, served.output[-5000:]
-    for host, sentence in {**SENTENCES, "cloud-late": CLAIMS}.items():
-        assert sentence in last_words(served, host)
+    assert failed(served) == SERVED | {"cloud-late"}, served.output[-5000:]
+    for host in failed(served):
+        assert {**SENTENCES, "cloud-late": CLAIMS}[host] in last_words(served, host)
     assert fleet.certified() == {"edge-1": {"edge-1"}, "cloud-1": CLOUD_NAMES}
 
 
