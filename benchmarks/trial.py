@@ -18,8 +18,8 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 from botocore.exceptions import ClientError
-from facefleet.delivery.ledger import Ledger
 from facefleet.delivery.outbox import Counts
+from facefleet.delivery.outbox_reader import OutboxReader
 from facefleet.errors import FacefleetError
 from pydantic import AnyUrl
 
@@ -195,7 +195,7 @@ class Trial:
         )
 
     def _counts(self) -> Counts:
-        with closing(Ledger(self._outbox)) as ledger:
+        with closing(OutboxReader(self._outbox)) as ledger:
             return ledger.counts()
 
     def _tool(self, *arguments: object, **settings: str) -> str:

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 from facefleet.delivery.database import OutboxError
-from facefleet.delivery.ledger import Ledger
 from facefleet.delivery.outbox import (
     DamagedFaceError,
     DiskFullError,
@@ -20,6 +19,7 @@ from facefleet.delivery.outbox import (
     Outbox,
     ranges,
 )
+from facefleet.delivery.outbox_reader import OutboxReader
 from facefleet.names import FaceName, content_tag
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -100,9 +100,9 @@ def test_a_receipt_that_comes_late_settles_a_dead_letter(outbox: Outbox) -> None
     assert [seq for seq, _ in outbox.record_outcomes([one], [two])] == [1, 2]
     counts = outbox.counts
     assert (counts.stored, counts.quarantined, counts.dead, counts.pending) == (1, 1, 0, 0)
-    assert Ledger(outbox.path).dead_letters() == []
+    assert OutboxReader(outbox.path).dead_letters() == []
     outbox.close()
-    assert Ledger(outbox.path).counts() == counts
+    assert OutboxReader(outbox.path).counts() == counts
 
 
 @pytest.mark.parametrize("byte", [0, 500, 1001])
@@ -525,7 +525,7 @@ def test_a_file_that_is_removed_or_replaced_while_it_is_open_comes_back(
     assert seqs(outbox) == [3, 4, 5, 6]
     with pytest.raises(OutboxError, match="in use by another detector"):
         Outbox(path, "edge-1", "front", BIG)
-    there = Ledger(path)  # as after kill -9
+    there = OutboxReader(path)  # as after kill -9
     assert there.epoch == epoch
     assert there.counts() == outbox.counts
     assert outbox.counts.captured == counts.captured + 1

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 from facefleet.delivery import outbox as module
-from facefleet.delivery.ledger import Ledger
 from facefleet.delivery.outbox import LEDGER_DAYS, Outbox
+from facefleet.delivery.outbox_reader import OutboxReader
 from facefleet.names import FaceName
 
 NOW = datetime.now(UTC)
@@ -34,7 +34,7 @@ def capture(outbox: Outbox, count: int = len(AGES), at: datetime = NOW) -> list[
 
 
 def lines(outbox: Outbox) -> list[FaceName]:
-    with closing(Ledger(outbox.path)) as ledger:
+    with closing(OutboxReader(outbox.path)) as ledger:
         assert ledger.snapshot(datetime(1970, 1, 1, tzinfo=UTC)) == outbox.counts
         assert ledger.lines_gone == 0
         return [name for name, _ in ledger.rows()]
@@ -111,7 +111,7 @@ def test_a_file_of_an_older_version_is_taken_over(outbox: Outbox) -> None:
     outbox.close()
     with closing(sqlite3.connect(outbox.path)) as db, db:
         db.execute("ALTER TABLE ledger DROP COLUMN day")
-    with closing(Ledger(outbox.path)) as ledger:  # a copy, that no detector has opened
+    with closing(OutboxReader(outbox.path)) as ledger:  # a copy, that no detector has opened
         ledger.snapshot(NOW - timedelta(days=LEDGER_DAYS))
         assert [name.seq for name, _ in ledger.rows()] == [3]
         assert ledger.too_old == 2

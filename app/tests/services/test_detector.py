@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from facefleet.delivery.ledger import Ledger
+from facefleet.delivery.outbox_reader import OutboxReader
 from facefleet.exif import read_exif
 from facefleet.names import FaceName, Receipt, content_tag
 
@@ -207,7 +207,7 @@ def test_told_to_leave_it_waits_for_the_receipts_of_what_is_on_its_way(rig: Rig)
 
         await_true(confirmed_it_has_left, "it leaves")
         assert process.wait(5) == 0
-    assert Ledger(outbox).counts().pending == 0
+    assert OutboxReader(outbox).counts().pending == 0
 
 
 @pytest.mark.parametrize("source", ["video", "folder", "empty folder", "device", "sample", "path"])

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from facefleet.delivery.ledger import Ledger
 from facefleet.delivery.outbox import Outbox
+from facefleet.delivery.outbox_reader import OutboxReader
 from facefleet.delivery.sender import Sender
 from facefleet.health import Health
 from pydantic import AnyUrl
@@ -98,7 +98,7 @@ def test_a_face_that_was_damaged_in_the_outbox_becomes_a_dead_letter(rig: Rig) -
     assert device.counts.pending == 0
     assert len(keys(endpoint)) == 40
     assert keys(endpoint, "quarantine/unknown") == []
-    letters = Ledger(path).dead_letters()
+    letters = OutboxReader(path).dead_letters()
     assert {letter.reason for letter in letters} == {"its image was damaged in the outbox"}
 
 

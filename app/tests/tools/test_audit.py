@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 from facefleet import aws
-from facefleet.delivery.ledger import Ledger
 from facefleet.delivery.outbox import Outbox
+from facefleet.delivery.outbox_reader import OutboxReader
 from facefleet.names import FaceName
 from facefleet.settings import AuditSettings
 from facefleet.tools.audit import print_audit
-from facefleet.tools.erasures import Faces, Scope
+from facefleet.tools.erasure_records import Faces, Scope
 
 from support.rig import AWS, BIN, BUCKET, Rig, s3
 
@@ -185,7 +185,7 @@ def test_what_was_evicted_or_dropped_is_accounted_for(camera: Camera) -> None:
     assert camera.outbox.counts.evicted >= 5
     letter = camera.names[-1]
     camera.outbox.record_outcomes([], dead=[(letter.seq, letter.tag, "odd")])
-    assert Ledger(camera.path).drop([letter.seq]) == [letter.seq]
+    assert OutboxReader(camera.path).drop([letter.seq]) == [letter.seq]
     found = camera.audit()
     assert found.returncode == 0, found.stdout
 

@@ -16,12 +16,12 @@ from pathlib import Path
 
 from facefleet import aws
 from facefleet.bucket import Bucket
-from facefleet.delivery.ledger import Ledger
 from facefleet.delivery.outbox import LEDGER_DAYS, Counts, State
+from facefleet.delivery.outbox_reader import OutboxReader
 from facefleet.errors import FacefleetError, printable
 from facefleet.names import FaceName, camera_prefix
 from facefleet.settings import AuditSettings
-from facefleet.tools.erasures import RECORDS, Erasure
+from facefleet.tools.erasure_records import RECORDS, Erasure
 from facefleet.tools.tables import table
 
 LISTED = 1000  # keys of each kind to report; all of them are counted
@@ -82,15 +82,15 @@ def print_audit(
     bucket = Bucket(aws.s3_client(), settings.bucket)
     known: dict[str, str] = {}  # epoch to device/camera
     for path in outboxes:  # open one at a time: there may be more than a process may open
-        with closing(Ledger(path)) as ledger:
-            known[ledger.epoch] = f"{ledger.device}/{ledger.camera}"
+        with closing(OutboxReader(path)) as reader:
+            known[reader.epoch] = f"{reader.device}/{reader.camera}"
     # Both sides are complete for faces stored since then.
     since = datetime.now(UTC) - timedelta(days=min(LEDGER_DAYS - 1, settings.retention_days))
     records = _Records(bucket)
     accounts = []
     for path in outboxes:
-        with closing(Ledger(path)) as ledger:
-            accounts.append(_audit(bucket, ledger, records, since, known, other_epochs))
+        with closing(OutboxReader(path)) as reader:
+            accounts.append(_audit(bucket, reader, records, since, known, other_epochs))
     print(json.dumps([_plain(a) for a in accounts], indent=2) if as_json else _text(accounts))
     if wrong := [account.camera for account in accounts if not account.balanced]:
         raise UnbalancedError(f"not balanced: {', '.join(wrong)}")
@@ -98,19 +98,19 @@ def print_audit(
 
 def _audit(
     bucket: Bucket,
-    ledger: Ledger,
+    reader: OutboxReader,
     records: "_Records",
     since: datetime,
     known: dict[str, str],
     other_epochs: bool,
 ) -> Account:
     # Read the ledger before the bucket: faces confirmed by then must be listed.
-    account = Account(f"{ledger.device}/{ledger.camera}", ledger.epoch, ledger.snapshot(since))
-    account.lines_gone, account.too_old = ledger.lines_gone, ledger.too_old
-    erasures = records.of(ledger.device)
-    rows = ledger.rows()
+    account = Account(f"{reader.device}/{reader.camera}", reader.epoch, reader.snapshot(since))
+    account.lines_gone, account.too_old = reader.lines_gone, reader.too_old
+    erasures = records.of(reader.device)
+    rows = reader.rows()
     row = next(rows, None)
-    prefix = camera_prefix(ledger.device, ledger.camera)
+    prefix = camera_prefix(reader.device, reader.camera)
     for key, stored in bucket.entries(prefix):
         while row is not None and str(row[0]) < key:
             _count_absent(account, row, erasures)
@@ -119,7 +119,7 @@ def _audit(
             account.in_bucket += row[1] is State.STORED
             row = next(rows, None)
         elif stored >= since:
-            _check_unlisted(account, ledger, key, known, other_epochs)
+            _check_unlisted(account, reader, key, known, other_epochs)
     while row is not None:
         _count_absent(account, row, erasures)
         row = next(rows, None)
@@ -135,7 +135,7 @@ def _count_absent(account: Account, row: tuple[FaceName, State], erasures: list[
 
 
 def _check_unlisted(
-    account: Account, ledger: Ledger, key: str, known: dict[str, str], other_epochs: bool
+    account: Account, reader: OutboxReader, key: str, known: dict[str, str], other_epochs: bool
 ) -> None:
     name = FaceName.parse(key)
     if name is not None and name.epoch not in known:
@@ -144,7 +144,7 @@ def _check_unlisted(
             account.unexpected.add(key)
     elif name is None or known[name.epoch] != account.camera:
         account.unexpected.add(key)
-    elif name.epoch == ledger.epoch and not ledger.knows(name):
+    elif name.epoch == reader.epoch and not reader.knows(name):
         account.unexpected.add(key)  # else captured since the snapshot, or evicted while in flight
 
 

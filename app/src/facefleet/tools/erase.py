@@ -19,7 +19,7 @@ from facefleet.bucket import Version, VersionedBucket
 from facefleet.errors import FacefleetError
 from facefleet.names import FaceName, day_folder
 from facefleet.settings import EraseSettings
-from facefleet.tools.erasures import Faces, Scope
+from facefleet.tools.erasure_records import Faces, Scope
 from facefleet.tools.tables import table
 
 BATCH = 1000  # versions per request, the maximum of S3

@@ -2,20 +2,20 @@
 
 from pathlib import Path
 
-from facefleet.delivery.ledger import Ledger
+from facefleet.delivery.outbox_reader import OutboxReader
 from facefleet.errors import FacefleetError
 from facefleet.tools.tables import table
 
 
 def print_outbox(path: Path) -> None:
     """Print the counts, the evicted ranges and the dead letters. Raises OutboxError."""
-    ledger = Ledger(path)
-    counts = ledger.counts()
-    print(f"{ledger.device}/{ledger.camera}, epoch {ledger.epoch}")
+    reader = OutboxReader(path)
+    counts = reader.counts()
+    print(f"{reader.device}/{reader.camera}, epoch {reader.epoch}")
     print(table([tuple(vars(counts)), tuple(vars(counts).values())]))
-    if evictions := ledger.evictions():
+    if evictions := reader.evictions():
         print(f"\n{table([('evicted from', 'to', 'reason', 'last at'), *evictions])}")
-    if letters := ledger.dead_letters():
+    if letters := reader.dead_letters():
         rows = [
             (str(letter.name.seq), str(letter.name), letter.size, letter.reason, letter.at)
             for letter in letters
@@ -25,24 +25,24 @@ def print_outbox(path: Path) -> None:
 
 def retry(path: Path, seqs: list[int]) -> None:
     """Resend dead letters. Raises FacefleetError for an unknown one."""
-    ledger = Ledger(path)
-    selected = _select(ledger, seqs)
-    print(f"{_count(ledger.retry(selected))} will be resent")
+    reader = OutboxReader(path)
+    selected = _select(reader, seqs)
+    print(f"{_count(reader.retry(selected))} will be resent")
 
 
 def drop(path: Path, seqs: list[int]) -> None:
     """Delete dead letters. Raises FacefleetError for an unknown one."""
-    ledger = Ledger(path)
-    selected = _select(ledger, seqs)
-    print(f"{_count(ledger.drop(selected))} deleted")
+    reader = OutboxReader(path)
+    selected = _select(reader, seqs)
+    print(f"{_count(reader.drop(selected))} deleted")
 
 
 def _count(seqs: list[int]) -> str:
     return f"{len(seqs)} dead letter{'' if len(seqs) == 1 else 's'}"
 
 
-def _select(ledger: Ledger, seqs: list[int]) -> list[int]:
-    dead = [letter.name.seq for letter in ledger.dead_letters()]
+def _select(reader: OutboxReader, seqs: list[int]) -> list[int]:
+    dead = [letter.name.seq for letter in reader.dead_letters()]
     if unknown := set(seqs).difference(dead):
         numbers = ", ".join(map(str, sorted(unknown)))
         raise FacefleetError(

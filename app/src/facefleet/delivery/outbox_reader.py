@@ -33,7 +33,7 @@ class DeadLetter:
     at: str  # ISO time
 
 
-class Ledger:
+class OutboxReader:
     """The outbox file of one camera, which must exist. Raises OutboxError."""
 
     def __init__(self, path: Path) -> None:
