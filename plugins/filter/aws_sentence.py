@@ -48,8 +48,8 @@ SENTENCES = (
     ),
     (
         r"\bOperationNotPermitted\b.*erminat",
-        "The VM is protected against termination: set aws_instance_protected to false, run "
-        "playbooks/aws.yml, then try again.",
+        "The VM is protected against termination: set aws_instance_termination_protection to "
+        "false, run playbooks/aws.yml, then try again.",
     ),
     (
         r"\b(\w*LimitExceeded|MaxSpotInstanceCountExceeded)\b",

@@ -1,7 +1,5 @@
 """Rules shared by checks of settings and files."""
 
-import difflib
-
 
 def failed_checks(rows):
     """The messages of the rows that fail: `failed_when`, and `msg`, a sentence or a list of them.
@@ -20,22 +18,6 @@ def duplicates(values):
 def invalid_ports(ports):
     """Return the names of invalid ports; `ports`: by name."""
     return [name for name, port in ports.items() if not 1 <= number(port) <= 65535]
-
-
-def unknown_settings(names, known):
-    """Return a sentence for each unknown setting, with the most similar known one."""
-    bare = {name.partition("_")[2]: name for name in known}  # all have the same prefix
-    problems = []
-    for name in names:
-        if name not in known:
-            near = difflib.get_close_matches(name.partition("_")[2], bare, n=1)
-            advice = (
-                f"did you mean {bare[near[0]]}?"
-                if near
-                else "remove it, or see roles/facefleet/defaults/main.yml."
-            )
-            problems.append(f"Unknown variable {name}: {advice}")
-    return problems
 
 
 def number(text):
@@ -71,5 +53,4 @@ class FilterModule:
             "duplicates": duplicates,
             "failed_checks": failed_checks,
             "invalid_ports": invalid_ports,
-            "unknown_settings": unknown_settings,
         }

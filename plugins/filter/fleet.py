@@ -79,7 +79,7 @@ def service(name, entry, host):
         address = POD_ADDRESS if pod else f"127.0.0.1:{port}"
         made["environment"]["FACEFLEET_HTTP"] = address
         made["ready"] = f"http://{address}/readyz"
-        made.setdefault("port_variable", "facefleet_first_port")
+        made.setdefault("port_variable", "facefleet_base_port")
         if not pod:  # a pod's image name already depends on its content
             made["version"] = host["version"]
     if "certificate" in entry:

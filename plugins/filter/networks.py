@@ -39,7 +39,7 @@ def device_network_problems(sources):
     """Return a sentence for each device with an invalid address; `sources`: by device."""
     problems = {device: network_problem(each) for device, each in sources.items() if each}
     return [
-        f"facefleet_public_address of {device} is {problem}."
+        f"facefleet_broker_allowed_cidrs of {device} is {problem}."
         for device, problem in problems.items()
         if problem
     ]

@@ -49,7 +49,7 @@ def override_problems(kinds, given):
     problems = []
     for part, variable, check in (
         ("environment", "facefleet_service_environment", environment_problems),
-        ("resources", "facefleet_resources", resource_problems),
+        ("resources", "facefleet_service_resources", resource_problems),
     ):
         for kind, values in given[part].items():
             if kind in kinds:

@@ -42,8 +42,8 @@ ROLES = ROOT / "roles"
 EXAMPLE = ROOT / "inventories/example"
 # Settings that no real fleet shares with the example.
 PLACEHOLDERS = (
-    *("ansible_host", "facefleet_bucket", "facefleet_controller_address"),
-    "facefleet_public_address",
+    *("ansible_host", "facefleet_bucket", "facefleet_ssh_allowed_cidrs"),
+    "facefleet_broker_allowed_cidrs",
 )
 # Variables of a host's place in the inventory, which facts of the same name would hide.
 PLACE = ("inventory_hostname", "inventory_hostname_short", "group_names", "inventory_dir")

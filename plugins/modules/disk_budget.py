@@ -83,14 +83,14 @@ def problem(max_bytes, cameras, room, others, reserve):
     if not cameras or bound * cameras <= left:
         return None
     advice = (
-        f"set facefleet_outbox_max_bytes to {shown(left // cameras)} or less"
+        f"set facefleet_outbox_max_size to {shown(left // cameras)} or less"
         if left // cameras >= UNITS["Mi"]
         else f"free at least {shown(bound * cameras - left)} of it"
     )
     wanted = f"{shown(bound * cameras)} for {cameras} {'camera' if cameras == 1 else 'cameras'}"
     besides = f"{shown(others)} for what is yet to be installed and " if others else ""
     return (
-        f"facefleet_outbox_max_bytes is {max_bytes}, that is {wanted}; with {besides}"
+        f"facefleet_outbox_max_size is {max_bytes}, that is {wanted}; with {besides}"
         f"{shown(reserve)} that must stay free, it is more than the {shown(room)} on the "
         f"disk of this host: {advice}."
     )

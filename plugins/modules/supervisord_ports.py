@@ -37,7 +37,7 @@ EXAMPLES = r"""
   facefleet.facefleet.supervisord_ports:
     directory: /srv/fleet/edge-1
     ports:
-      - {port: 31900, variable: facefleet_first_port}
+      - {port: 31900, variable: facefleet_base_port}
   register: found
 """
 

@@ -69,7 +69,7 @@ EXAMPLES = r"""
     program: "{{ lookup('ansible.builtin.template', 'program.ini.j2') }}"
     files: {}
     ready: http://127.0.0.1:31901/readyz
-    port_variable: facefleet_first_port
+    port_variable: facefleet_base_port
 """
 
 QUICK_ENDS = 3  # a service that ends this often at its start has given up

@@ -10,34 +10,34 @@ from support.plans import hosts
 TYPED = {
     "facefleet_retention_days": 20,
     "facefleet_s3_port": 0,
-    "facefleet_s3_tls_only": False,
-    "facefleet_nodeport": 31884,
+    "facefleet_s3_require_tls": False,
+    "facefleet_broker_nodeport": 31884,
     "facefleet_processor_port": 31885,
     "facefleet_gallery_port": 31886,
-    "facefleet_first_port": 31950,
+    "facefleet_base_port": 31950,
     "facefleet_no_log": False,
     "facefleet_qos": 1,
-    "aws_access_read": False,
+    "aws_access_allow_read": False,
     "aws_storage_quarantine_days": 3,
     "aws_storage_delete_faces": False,
-    "aws_instance_protected": False,
+    "aws_instance_termination_protection": False,
     "aws_instance_disk_gb": 40,
     "k3s_allow_swap": False,
-    "pki_days": 100,
+    "pki_certificate_validity_days": 100,
 }
 COMMON = {
     "ansible_connection": "local",
     "facefleet_runtime": "k3s",
     "facefleet_pki_password": "secret",
     "facefleet_s3_endpoint": "https://s3.example.org",
-    "facefleet_controller_address": "anywhere",
+    "facefleet_ssh_allowed_cidrs": "anywhere",
     "facefleet_bucket": "some-faces",
 }
 HOSTS = """\
 [cloud]
 {cloud}
 [edge]
-edge-1 facefleet_public_address=192.0.2.7
+edge-1 facefleet_broker_allowed_cidrs=192.0.2.7
 [edge:vars]
 facefleet_cameras=[{{"name": "door", "source": "rtsp://[2001:db8::5]/live", "fps": "2.5"}}]
 [all:vars]
@@ -49,7 +49,7 @@ DERIVED = (
     "facefleet_cloud_broker",
     "__aws_access_policy",
     "__aws_network_rules",
-    "__aws_storage_policy if aws_storage_tls_only | bool else {}",
+    "__aws_storage_policy if aws_storage_require_tls | bool else {}",
     "aws_storage_delete_faces | bool",
     "__aws_instance_key",
 )
@@ -94,7 +94,7 @@ def typed(fleet):
 def test_settings_of_their_types_have_their_consequences(typed):
     cloud, device = typed["cloud-1"], typed["edge-1"]
     assert cloud[DERIVED[0]] == device[DERIVED[0]] == []
-    assert cloud["__aws_storage_policy if aws_storage_tls_only | bool else {}"] == {}
+    assert cloud["__aws_storage_policy if aws_storage_require_tls | bool else {}"] == {}
     assert cloud["settings"]["aws_network_broker_port"] == 31884
     assert device["settings"]["facefleet_cameras"][0]["fps"] == 2.5
     assert device["facefleet_cloud_broker"] == "mqtts://192.0.2.9:31884"
@@ -153,7 +153,7 @@ def test_several_inventories_of_a_run_have_one_authority(tmp_path):
     (common / "hosts.ini").write_text(
         f"[cloud]\ncloud-1 ansible_host=192.0.2.9\n[all:vars]\n{lines}\n"
     )
-    (site / "hosts.ini").write_text("[edge]\nedge-1 facefleet_public_address=192.0.2.7\n")
+    (site / "hosts.ini").write_text("[edge]\nedge-1 facefleet_broker_allowed_cidrs=192.0.2.7\n")
     found = hosts(site / "hosts.ini", common / "hosts.ini")
     authorities = [host.settings["pki_dir"] for host in found.values()]
     assert authorities == [str(common / ".pki")] * 2

@@ -59,8 +59,8 @@ def fleet(aws, tmp_path_factory):
             "cloud": {"hosts": cloud or {"cloud-1": {}}},
             "edge": {
                 "hosts": {
-                    "edge-1": {"facefleet_public_address": "203.0.113.12"},
-                    "edge-2": {"facefleet_public_address": ["2001:db8::/64", "203.0.113.11"]},
+                    "edge-1": {"facefleet_broker_allowed_cidrs": "203.0.113.12"},
+                    "edge-2": {"facefleet_broker_allowed_cidrs": ["2001:db8::/64", "203.0.113.11"]},
                 }
             },
         }
@@ -72,8 +72,8 @@ def fleet(aws, tmp_path_factory):
             "facefleet_aws_environment": aws.environment,
             "facefleet_state_dir": str(folder / "state"),
             "facefleet_pki_password": "quite secret",
-            "facefleet_controller_address": "198.51.100.21",
-            "facefleet_ssh_public_key": str(key),
+            "facefleet_ssh_allowed_cidrs": "198.51.100.21",
+            "facefleet_ssh_public_key_file": str(key),
             "ansible_port": SSH_PORT,
             **variables,
         }

@@ -251,22 +251,26 @@ def test_a_life(aws, fleet):
     made.put("quarantine/ready")
     made.put("faces/edge-1/front/2026/01/01/000000.000000-a-1-b.jpg")
     # Not over ssh: what aws.yml made goes as a whole.
-    kept = play("playbooks/teardown.yml", inventory, "-e", "confirm=yes", "--limit=cloud")
+    kept = play("playbooks/teardown.yml", inventory, "-e", "facefleet_confirm=yes", "--limit=cloud")
     assert kept.code == 0, kept.output
-    assert "Keep faces unless -e delete_faces=yes, bucket life-faces" in kept.flat
+    assert "Keep faces unless -e facefleet_delete_faces=yes, bucket life-faces" in kept.flat
     assert made.there
     assert not made.rest
 
     asked = play(TEARDOWN, inventory)
     assert asked.code == 2, asked.output
-    assert "Nothing was deleted, as the answer is not yes" in asked.flat
+    assert "Nothing was deleted: the answer was not" in asked.flat
     assert made.there
 
-    gone = play(TEARDOWN, inventory, "-e", "confirm=yes", "-e", "delete_faces=yes")
+    gone = play(
+        TEARDOWN, inventory, "-e", "facefleet_confirm=yes", "-e", "facefleet_delete_faces=yes"
+    )
     assert gone.code == 0, gone.output
     assert gone.changed == {"cloud-1": 1, "cloud-2": 0, "edge-1": 0, "edge-2": 0}
     assert not made.there
 
-    nothing = play(TEARDOWN, inventory, "-e", "confirm=yes", "-e", "delete_faces=yes")
+    nothing = play(
+        TEARDOWN, inventory, "-e", "facefleet_confirm=yes", "-e", "facefleet_delete_faces=yes"
+    )
     assert nothing.code == 0, nothing.output
     assert set(nothing.changed.values()) == {0}

@@ -26,9 +26,9 @@ def credentials(aws, buckets, roles):
     """Of the VM of a fleet with a gallery, of one without, and of one with a KMS key."""
     fleets = {
         BUCKET: {},
-        READLESS: {"aws_access_read": False},
-        "kms-faces": {"facefleet_kms_key": KMS_KEY},
-        "kms-readless": {"facefleet_kms_key": KMS_KEY, "aws_access_read": False},
+        READLESS: {"aws_access_allow_read": False},
+        "kms-faces": {"facefleet_kms_key_arn": KMS_KEY},
+        "kms-readless": {"facefleet_kms_key_arn": KMS_KEY, "aws_access_allow_read": False},
     }
     said = roles(
         {

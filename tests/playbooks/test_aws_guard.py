@@ -82,7 +82,7 @@ def local(state, **more):
     """The local inventory, on ports and in a folder of its own."""
     ports = {
         "facefleet_s3_port": S3_PORT,
-        "facefleet_nodeport": 31984,
+        "facefleet_broker_nodeport": 31984,
         "facefleet_processor_port": 31985,
         "facefleet_gallery_port": 31986,
     }

@@ -60,7 +60,7 @@ REFUSALS = {
         network(facefleet_bucket="theirs-faces"),
         "a security group theirs-faces that facefleet did not make",
     ),
-    "no-vpc": (network(facefleet_vpc="vpc-0123456789abcdef0"), "vpc-0123456789abcdef0"),
+    "no-vpc": (network(facefleet_vpc_id="vpc-0123456789abcdef0"), "vpc-0123456789abcdef0"),
     "no-such-type": (
         {"role": "aws_instance", "aws_instance_type": "t9.huge"},
         "AWS has no type t9.huge in eu-central-1: set aws_instance_type to one that it has",
@@ -126,9 +126,9 @@ def test_all_bad_inputs_are_said_at_once_and_first(there, fleet, playbook):
         {"cloud-1": {"aws_instance_type": "big"}, "cloud-2": {}},
         facefleet_region="mars-1",
         facefleet_retention_days=0,
-        facefleet_controller_address="0.0.0.0/0",
-        facefleet_public_address="camera.example.org",
-        facefleet_ssh_public_key="/nowhere.pub",
+        facefleet_ssh_allowed_cidrs="0.0.0.0/0",
+        facefleet_broker_allowed_cidrs="camera.example.org",
+        facefleet_ssh_public_key_file="/nowhere.pub",
     )
     done = play(playbook, inventory, "--limit=cloud")
     assert done.code != 0
@@ -136,7 +136,7 @@ def test_all_bad_inputs_are_said_at_once_and_first(there, fleet, playbook):
     for sentence in (
         "cloud-1: facefleet_region is mars-1, and AWS has no such region",
         "cloud-1: Faces are kept for 0 days",
-        "cloud-1: facefleet_controller_address is 0.0.0.0/0, which is the whole internet",
+        "cloud-1: facefleet_ssh_allowed_cidrs is 0.0.0.0/0, which is the whole internet",
         "cloud-1: aws_instance_type is big",
         "Every host: There is no ssh key /nowhere.pub",
         "Nothing was changed on any host.",

@@ -17,7 +17,9 @@ def test_the_record_of_an_erasure_stays(aws, fleet, roles):
 
     def make():
         storage = {"role": "aws_storage", "facefleet_bucket": BUCKET}
-        return roles({BUCKET: {**storage, "facefleet_s3_tls_only": False}})  # the server has none
+        return roles(
+            {BUCKET: {**storage, "facefleet_s3_require_tls": False}}
+        )  # the server has none
 
     assert make() == {BUCKET: ""}
     s3.put_object(Bucket=BUCKET, Key=RECORD)
@@ -30,12 +32,14 @@ def test_the_record_of_an_erasure_stays(aws, fleet, roles):
     assert sorted(expiring) == ["faces/", "quarantine/"]
 
     inventory, teardown = fleet(BUCKET), "playbooks/teardown_aws.yml"
-    kept = play(teardown, inventory, "-e", "confirm=yes")
+    kept = play(teardown, inventory, "-e", "facefleet_confirm=yes")
     assert kept.code == 0, kept.output
-    words = "Keep erasure records unless -e delete_faces=yes, bucket "
+    words = "Keep records unless -e facefleet_delete_faces=yes, bucket "
     assert words + BUCKET in kept.flat
     assert BUCKET in buckets()
 
-    gone = play(teardown, inventory, "-e", "confirm=yes", "-e", "delete_faces=yes")
+    gone = play(
+        teardown, inventory, "-e", "facefleet_confirm=yes", "-e", "facefleet_delete_faces=yes"
+    )
     assert gone.code == 0, gone.output
     assert BUCKET not in buckets()

@@ -52,7 +52,7 @@ class Fleet:
         clouds = {"cloud-1": {}, "cloud-late": self.liar("cloud-late")}
         devices = {"edge-1": {}, **{host: self.liar(host) for host in LIARS}}
         for number, variables in enumerate(devices.values()):
-            variables["facefleet_first_port"] = FIRST_PORT + 20 * number
+            variables["facefleet_base_port"] = FIRST_PORT + 20 * number
         (folder / "group_vars").mkdir()
         self.inventory("all", clouds, devices)
         for name, liars in (("few", FEW), ("served", SERVED)):
@@ -70,12 +70,12 @@ class Fleet:
             **local,
             "facefleet_bin_dir": str(folder / "bin"),
             "facefleet_state_dir": str(self.state),
-            "facefleet_nodeport": BROKER,
+            "facefleet_broker_nodeport": BROKER,
             "facefleet_s3_port": 0,
             "facefleet_s3_endpoint": s3,
             "facefleet_bucket": "faces-of-honest-hosts",
             "facefleet_pki_password": "quite secret",
-            "facefleet_broker_kind": "mosquitto",
+            "facefleet_broker_implementation": "mosquitto",
         }
         self.set()
 
@@ -124,10 +124,10 @@ class Fleet:
             "k3s_server": "edge-1",
             "k3s_airgap_dir": "/root",
             "app_image_builder": "localhost",
-            "facefleet_public_address": "anywhere",
-            "confirm": "yes",
-            "unsent_faces": "delete",
-            "delete_faces": True,
+            "facefleet_broker_allowed_cidrs": "anywhere",
+            "facefleet_confirm": "yes",
+            "facefleet_unsent_faces": "delete",
+            "facefleet_delete_faces": True,
             "problems": ["none"],
             "unworkable": "",
             "omit": elsewhere,
@@ -206,7 +206,7 @@ def served(fleet):
 @pytest.fixture(scope="module")
 def checked(fleet, served):
     return fleet.play(
-        "playbooks/verify.yml", "playbooks/revoke.yml", inventory="few", device="edge-1"
+        "playbooks/verify.yml", "playbooks/revoke.yml", inventory="few", facefleet_device="edge-1"
     )
 
 
@@ -253,7 +253,7 @@ def test_rotate_stops_before_another_authority_signs(fleet, served):
 def test_teardown_is_not_confirmed(fleet, served):
     ran = fleet.play("playbooks/teardown.yml", inventory="two")
     assert fleet.asked() == {"late"}
-    assert "Nothing was removed, as the answer is not yes" in ran.flat
+    assert "Nothing was removed: the answer was not" in ran.flat
     assert fleet.certified() == {"edge-1": {"edge-1"}, "cloud-1": CLOUD_NAMES}
 
 

@@ -72,7 +72,11 @@ def lesser(aws, lacks, refuses=()):
 @pytest.mark.timeout(600)
 def test_what_an_s3_lacks_is_done_without(aws, roles):
     def storage(name, endpoint, **more):
-        common = {"role": "aws_storage", "facefleet_bucket": name, "facefleet_s3_tls_only": False}
+        common = {
+            "role": "aws_storage",
+            "facefleet_bucket": name,
+            "facefleet_s3_require_tls": False,
+        }
         return {**common, "facefleet_s3_endpoint": endpoint, **more}
 
     s3 = aws.client("s3")

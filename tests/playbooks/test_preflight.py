@@ -15,10 +15,10 @@ CAMERAS = [
 ]
 SENTENCES = [
     "Every host: Unknown variable facefleet_buckt: did you mean facefleet_bucket?",
-    "cloud-1: facefleet_nodeport is 99999: set it to a port from 30000 to 32767",
-    "cloud-1: facefleet_nodeport cannot be a port",
-    "cloud-1: facefleet_outbox_max_bytes is much: give a size such as 20GiB",
-    "cloud-1: facefleet_s3_tls_only must be true or false, not 'perhaps'.",
+    "cloud-1: facefleet_broker_nodeport is 99999: set it to a port from 30000 to 32767",
+    "cloud-1: facefleet_broker_nodeport cannot be a port",
+    "cloud-1: facefleet_outbox_max_size is much: give a size such as 20GiB",
+    "cloud-1: facefleet_s3_require_tls must be true or false, not 'perhaps'.",
     f"edge-1: Door_1, probe, {'a' * 43} cannot name a camera",
     "edge-1: Several cameras are called door",
     f"edge-1: The source of the camera door, probe, {'a' * 43} is none",
@@ -29,9 +29,9 @@ SENTENCES = [
 @pytest.mark.timeout(300)
 def test_the_settings_of_all_hosts(tmp_path):
     cloud = {
-        "facefleet_nodeport": "99999",
-        "facefleet_outbox_max_bytes": "much",
-        "facefleet_s3_tls_only": "perhaps",
+        "facefleet_broker_nodeport": "99999",
+        "facefleet_outbox_max_size": "much",
+        "facefleet_s3_require_tls": "perhaps",
     }
     hosts = {
         "cloud": {"hosts": {"cloud-1": cloud}},

@@ -29,7 +29,7 @@ all:
     facefleet_runtime: process
     facefleet_s3_port: {PORTS["s3"]}
     facefleet_s3_endpoint: http://127.0.0.1:{PORTS["s3"]}
-    facefleet_s3_tls_only: false
+    facefleet_s3_require_tls: false
     facefleet_aws_environment:
       AWS_ENDPOINT_URL: "{{{{ facefleet_s3_endpoint }}}}"
       AWS_REGION: "{{{{ facefleet_region }}}}"
@@ -38,10 +38,10 @@ all:
     facefleet_gallery_password: "{{{{ vault_gallery_password }}}}"
     facefleet_pki_password: "{{{{ vault_pki_password }}}}"
     facefleet_cloud_address: 127.0.0.1
-    facefleet_nodeport: {PORTS["node"]}
+    facefleet_broker_nodeport: {PORTS["node"]}
     facefleet_processor_port: {PORTS["processor"]}
     facefleet_gallery_port: {PORTS["gallery"]}
-    facefleet_first_port: {PORTS["first"]}
+    facefleet_base_port: {PORTS["first"]}
   children:
     cloud: {{hosts: {{cloud-1}}}}
     edge:

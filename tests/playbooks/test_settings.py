@@ -3,6 +3,7 @@
 import json
 import shutil
 
+import facefleet_setting_names as names
 import pytest
 
 from support.playbooks import ROOT, play
@@ -12,8 +13,8 @@ COMMON = {
     "facefleet_runtime": "k3s",
     "facefleet_pki_password": "secret",
     "facefleet_s3_endpoint": "https://s3.example.org",
-    "facefleet_nodeport": "31884",
-    "facefleet_s3_tls_only": "no",
+    "facefleet_broker_nodeport": "31884",
+    "facefleet_s3_require_tls": "no",
 }
 
 
@@ -24,7 +25,7 @@ def run(tmp_path):
     def run(*options):
         groups = {
             "cloud": {"hosts": {"cloud-1": {"ansible_host": "192.0.2.9"}}},
-            "edge": {"hosts": {"edge-1": {"facefleet_first_port": "32000"}}},
+            "edge": {"hosts": {"edge-1": {"facefleet_base_port": "32000"}}},
         }
         inventory = tmp_path / "hosts.yml"
         inventory.write_text(json.dumps({"all": {"vars": COMMON, "children": groups}}))
@@ -42,11 +43,25 @@ def test_settings_that_come_as_text_are_of_their_type_in_a_run(run):
     ran, found = run()
     assert ran.code == 0, ran.output
     for host, first_port in (("cloud-1", 31900), ("edge-1", 32000)):
-        assert found[host]["facefleet_nodeport"] == 31884
-        assert found[host]["facefleet_s3_tls_only"] is False
-        assert found[host]["facefleet_first_port"] == first_port
+        assert found[host]["facefleet_broker_nodeport"] == 31884
+        assert found[host]["facefleet_s3_require_tls"] is False
+        assert found[host]["facefleet_base_port"] == first_port
     environment = found["edge-1"]["services"]["forwarder"]["environment"]
     assert environment["FACEFLEET_CLOUD_BROKER"] == "mqtts://192.0.2.9:31884"
+
+
+@pytest.mark.timeout(600)
+def test_old_names_are_refused_with_the_new_ones(tmp_path):
+    hosts = {"edge": {"hosts": {"edge-1": dict.fromkeys(names.RENAMED, "")}}}
+    inventory = tmp_path / "hosts.yml"
+    inventory.write_text(json.dumps({"all": {"children": hosts}}))
+    extra_vars = [f"--extra-vars={name}=yes" for name in names.RENAMED_EXTRA_VARS]
+    ran = play("playbooks/teardown.yml", inventory, *extra_vars)
+    assert ran.code == 2
+    options = {f"-e {old}": f"-e {new}" for old, new in names.RENAMED_EXTRA_VARS.items()}
+    for old, new in {**names.RENAMED, **options}.items():
+        assert ran.flat.count(f" {old} has been renamed: use {new}.") == 1, ran.output
+    assert "Unknown variable" not in ran.flat
 
 
 @pytest.mark.timeout(600)

@@ -32,16 +32,6 @@ def test_what_cannot_be_a_port_is_named(port):
     assert checks.invalid_ports({"one": 1, "two": port, "three": "65535"}) == ["two"]
 
 
-def test_an_unknown_setting_is_named_with_the_nearest():
-    known = ["facefleet_cameras", "facefleet_bucket", "facefleet_qos"]
-    given = ["facefleet_camera", "facefleet_buckt", "facefleet_qos", "facefleet_zzzz"]
-    assert checks.unknown_settings(given, known) == [
-        "Unknown variable facefleet_camera: did you mean facefleet_cameras?",
-        "Unknown variable facefleet_buckt: did you mean facefleet_bucket?",
-        "Unknown variable facefleet_zzzz: remove it, or see roles/facefleet/defaults/main.yml.",
-    ]
-
-
 @pytest.mark.parametrize(
     ("shell", "settings", "found"),
     [

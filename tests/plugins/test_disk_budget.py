@@ -30,8 +30,8 @@ def test_what_fits_is_no_problem():
 
 def test_the_outboxes_of_all_cameras_count():
     said = disk_budget.problem("6GiB", 3, room=15 * GIB, others=0, reserve=GIB // 2)
-    assert said.startswith("facefleet_outbox_max_bytes is 6GiB, that is 18GiB for 3 cameras; ")
-    assert said.endswith(": set facefleet_outbox_max_bytes to 4949MiB or less.")
+    assert said.startswith("facefleet_outbox_max_size is 6GiB, that is 18GiB for 3 cameras; ")
+    assert said.endswith(": set facefleet_outbox_max_size to 4949MiB or less.")
     assert disk_budget.problem("4949MiB", 3, room=15 * GIB, others=0, reserve=GIB // 2) is None
 
 

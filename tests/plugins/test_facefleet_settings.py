@@ -122,7 +122,7 @@ def test_no_problem_hides_another():
         {"name": "yard", "source": "rtsp://192.0.2.50/stream1"},
     ]
     made = settings(
-        facefleet_nodeport="many",
+        facefleet_broker_nodeport="many",
         facefleet_bucket="example-facefleet-faces",
         facefleet_region=trust_as_template("{{ nowhere }}"),
         facefleet_cameras=cameras,
@@ -131,16 +131,16 @@ def test_no_problem_hides_another():
     assert [one[:40] for one in found] == [
         "The source of the camera yard is rtsp://",
         f"camera door: unknown key url {KEYS}"[:40],
+        "facefleet_broker_nodeport must be a whol",
         "facefleet_bucket is example-facefleet-fa",
-        "facefleet_nodeport must be a whole numbe",
         "facefleet_region cannot be evaluated: 'n",
     ]
 
 
 def test_what_follows_is_checked_as_if_a_refused_setting_had_its_default():
     checks = trust_as_template(
-        "{{ (['a port'] if facefleet_nodeport == 31883 else ['no port'])"
+        "{{ (['a port'] if facefleet_broker_nodeport == 31883 else ['no port'])"
         " + ([facefleet_bucket] if facefleet_bucket is match('A') else []) }}"
     )
-    given = {"facefleet_nodeport": "many", "facefleet_bucket": "A", "checks": checks}
+    given = {"facefleet_broker_nodeport": "many", "facefleet_bucket": "A", "checks": checks}
     assert settings("checks", **given) == ["a port", "A"]

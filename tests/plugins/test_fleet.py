@@ -19,7 +19,7 @@ BROKER = {
     "image": "broker",
     "files": {"mosquitto.conf": "listener 1883"},
     "ready": "tcp://0.0.0.0:1883",
-    "port_variable": "facefleet_first_port",
+    "port_variable": "facefleet_base_port",
 }
 FORWARDER = {
     "runs_on": ["edge"],
@@ -60,7 +60,7 @@ def test_a_process_has_a_port_of_its_own_and_a_pod_an_address():
     process = fleet.fleet_plan(KINDS, PROCESS)["services"]["forwarder"]
     assert process["environment"]["FACEFLEET_HTTP"] == "127.0.0.1:31901"
     assert process["ready"] == "http://127.0.0.1:31901/readyz"
-    assert process["port_variable"] == "facefleet_first_port"
+    assert process["port_variable"] == "facefleet_base_port"
     pod = fleet.fleet_plan(KINDS, POD)["services"]["forwarder"]
     assert pod["ready"] == "http://0.0.0.0:8080/readyz"
     gallery = fleet.fleet_plan(KINDS, {**PROCESS, "group": "cloud"})["services"]["gallery"]

@@ -113,4 +113,4 @@ def test_each_device_with_a_wrong_address_has_a_sentence():
         {"jetson-1": "192.0.2.7", "jetson-2": ["192.0.2.7/24"], "jetson-3": ""}
     )
     assert len(said) == 1
-    assert said[0].startswith("facefleet_public_address of jetson-2 is 192.0.2.7/24, which is")
+    assert said[0].startswith("facefleet_broker_allowed_cidrs of jetson-2 is 192.0.2.7/24, ")

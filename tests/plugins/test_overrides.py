@@ -97,7 +97,7 @@ def test_an_environment_that_a_service_cannot_have_has_a_sentence(environment, s
 @pytest.mark.parametrize(
     ("resources", "sentence"),
     [
-        ({"loger": {}}, "facefleet_resources: unknown service loger: use one of"),
+        ({"loger": {}}, "facefleet_service_resources: unknown service loger: use one of"),
         ({"logger": {"limit": {"cpu": 1}}}, "limit is not valid: use requests and limits"),
         ({"logger": {"limits": "1Gi"}}, "limits is not valid: use requests and limits"),
         ({"logger": {"limits": {"gpu": 1}}}, "unknown gpu in limits: use cpu and memory"),

@@ -67,7 +67,7 @@ class Supervisord:
             "program": f"[program:{name}]\ncommand = {command}\nstartsecs = 1\n",
             "files": {},
             "ready": f"http://127.0.0.1:{port}/readyz",
-            "port_variable": "facefleet_first_port",
+            "port_variable": "facefleet_base_port",
             "timeout": timeout,
         }
         return self._run("facefleet.facefleet.supervisord_program", arguments)

@@ -29,8 +29,8 @@ UNUSED = {
     "facefleet_state_dir": "is that of the checkout's own fleet, which no test may touch",
     "facefleet_pki_password": "is empty, which k3s refuses; the demo alone goes without",
     # Scenarios build once, on one of their hosts, which is a builder for itself too.
-    "app_image_way": "is host: each would build for itself",
-    "app_image_builder": "is empty, which the way builder refuses",
+    "app_image_source": "is host: each would build for itself",
+    "app_image_builder": "is empty, which app_image_source: builder refuses",
 }
 
 
@@ -88,7 +88,7 @@ def sets(text, name):
 def test_a_default_that_the_app_has_too_is_the_same():
     fields = DetectorSettings.model_fields
     role = default_names("facefleet")
-    bound = TypeAdapter(ByteSize).validate_python(role["facefleet_outbox_max_bytes"])
+    bound = TypeAdapter(ByteSize).validate_python(role["facefleet_outbox_max_size"])
     assert bound == fields["outbox_max_bytes"].default
     assert role["facefleet_qos"] == fields["qos"].default
 

@@ -16,8 +16,8 @@ FLEET = {
     "facefleet_bucket_managed": True,
     "facefleet_region": "eu-central-1",
     "facefleet_retention_days": 14,
-    "facefleet_controller_address": "198.51.100.21",
-    "facefleet_ssh_public_key": __file__,  # a file that is there
+    "facefleet_ssh_allowed_cidrs": "198.51.100.21",
+    "facefleet_ssh_public_key_file": __file__,  # a file that is there
 }
 
 
@@ -27,7 +27,7 @@ def problems(role, devices=None, **settings):
     given = {
         **FLEET,
         "groups": {"cloud": ["cloud-1"], "edge": list(devices)},
-        "hostvars": {name: {"facefleet_public_address": at} for name, at in devices.items()},
+        "hostvars": {name: {"facefleet_broker_allowed_cidrs": at} for name, at in devices.items()},
         **settings,
     }
     return RoleVariables(role).value(f"__{role}_problems", **given)
@@ -50,28 +50,28 @@ def test_inputs_in_order_have_no_sentence(role):
         ("aws_account", {"facefleet_region": "mars-1"}, "facefleet_region is mars-1, and AWS has"),
         (
             "aws_network",
-            {"facefleet_controller_address": "0.0.0.0/0"},
-            "facefleet_controller_address is 0.0.0.0/0, which is the whole internet",
+            {"facefleet_ssh_allowed_cidrs": "0.0.0.0/0"},
+            "facefleet_ssh_allowed_cidrs is 0.0.0.0/0, which is the whole internet",
         ),
-        ("aws_network", {"facefleet_controller_address": ""}, "Nobody may use ssh to set up the"),
+        ("aws_network", {"facefleet_ssh_allowed_cidrs": ""}, "Nobody may use ssh to set up the"),
         (
             "aws_network",
             {"devices": {"edge-1": "::/0"}},
-            "facefleet_public_address of edge-1 is ::/0, which is the whole internet",
+            "facefleet_broker_allowed_cidrs of edge-1 is ::/0, which is the whole internet",
         ),
         (
             "aws_network",
             {"devices": {"edge-1": "camera.example.org"}},
-            "facefleet_public_address of edge-1 is camera.example.org, which is neither an",
+            "facefleet_broker_allowed_cidrs of edge-1 is camera.example.org, which is neither an",
         ),
         (
             "aws_network",
             {"devices": {"edge-1": "", "edge-2": "192.0.2.7"}},
-            "Nobody says from where edge-1 will reach the broker: set facefleet_public_address",
+            "Nobody says from where edge-1 will reach the broker: set facefleet_broker_",
         ),
         (
             "aws_instance",
-            {"facefleet_ssh_public_key": "/nowhere.pub"},
+            {"facefleet_ssh_public_key_file": "/nowhere.pub"},
             "There is no ssh key /nowhere.pub: make one (ssh-keygen -t ed25519)",
         ),
         ("aws_instance", {"aws_instance_type": "big"}, "aws_instance_type is big: give one of"),
@@ -87,7 +87,7 @@ def test_wrong_input_has_a_sentence(role, settings, sentence):
     ("role", "settings"),
     [
         ("aws_storage", {"facefleet_bucket": "my.faces", "facefleet_bucket_managed": False}),
-        ("aws_network", {"facefleet_controller_address": "anywhere"}),
+        ("aws_network", {"facefleet_ssh_allowed_cidrs": "anywhere"}),
         ("aws_network", {"devices": {"edge-1": "anywhere"}}),
         ("aws_network", {"devices": {"edge-1": ["2001:db8::/64", "203.0.113.11"]}}),
         ("aws_account", {"facefleet_region": "us-gov-west-1"}),

@@ -40,7 +40,7 @@ def problems(probe=(), architecture="aarch64", **variables):
         __k3s_probe=HEALTHY | dict(probe),
         ansible_facts=facts,
         inventory_hostname="jetson-1",
-        facefleet_nodeport=31883,
+        facefleet_broker_nodeport=31883,
         groups={"all": ["jetson-1"]},
         hostvars={},
         **variables,
@@ -145,6 +145,9 @@ def test_the_firewall_knows_the_networks_of_pods_and_services():
 )
 def test_an_agent_finds_its_server_by_any_address(address, url):
     config = ROLE.value(
-        "__k3s_configs", k3s_server_address=address, inventory_hostname="b", facefleet_nodeport=1
+        "__k3s_configs",
+        k3s_server_address=address,
+        inventory_hostname="b",
+        facefleet_broker_nodeport=1,
     )
     assert config["agent"]["server"] == url
