@@ -271,7 +271,7 @@ def test_a_record_that_cannot_be_read_is_told(bucket: Bucket, tmp_path: Path) ->
         (["--device", ""], "'' is not a valid device name"),
         (["--device", "edge-1/front"], "'edge-1/front' is not a valid device name"),
         (["--device", ".."], "'..' is not a valid device name"),
-        (["--device", "edge-3"], f"bucket {BUCKET} has no objects of a device edge-3: use one of"),
+        (["--device", "edge-3"], f"bucket {BUCKET} has nothing from device edge-3: use one of"),
     ],
 )
 def test_nonsense_is_refused(bucket: Bucket, options: list[str], sentence: str) -> None:

@@ -210,7 +210,7 @@ class _Eraser:
         known = sorted({folder.split("/")[1] for folder in folders} - {"unknown"})
         if device and device not in known:
             raise FacefleetError(
-                f"bucket {self._bucket.name} has no objects of a device {device}: use one of its "
+                f"bucket {self._bucket.name} has nothing from device {device}: use one of its "
                 f"devices ({', '.join(known) or 'there are none'})"
             )
         print("There is nothing to delete.")
