@@ -1,5 +1,7 @@
 """Rules shared by checks of settings and files."""
 
+import json
+
 
 def failed_checks(rows):
     """The messages of the rows that fail: `failed_when`, and `msg`, a sentence or a list of them.
@@ -25,6 +27,14 @@ def number(text):
         return int(text)
     except (TypeError, ValueError):
         return 0
+
+
+def is_json_object(text):
+    """Whether a file of this text has the options of a program; an empty one has none."""
+    try:
+        return not text.strip() or isinstance(json.loads(text), dict)
+    except ValueError:
+        return False
 
 
 def conflicting_environment(shell, settings):
@@ -53,4 +63,5 @@ class FilterModule:
             "duplicates": duplicates,
             "failed_checks": failed_checks,
             "invalid_ports": invalid_ports,
+            "is_json_object": is_json_object,
         }

@@ -22,6 +22,16 @@ def test_the_messages_of_failed_checks_are_one_list():
     assert checks.failed_checks([]) == []
 
 
+@pytest.mark.parametrize("text", ["", " \n", "{}", '{"log-level": "info"}'])
+def test_an_object_and_an_empty_file_have_options(text):
+    assert checks.is_json_object(text)
+
+
+@pytest.mark.parametrize("text", ["[]", "null", "{", "no json"])
+def test_what_is_no_object_has_no_options(text):
+    assert not checks.is_json_object(text)
+
+
 def test_duplicates_are_named_once_in_their_order():
     assert checks.duplicates(["b", "a", "b", "c", "a", "b"]) == ["b", "a"]
     assert checks.duplicates(["a", "b"]) == []

@@ -35,7 +35,7 @@ def plan(inventory, host):
     given = {"ansible_playbook_python": sys.executable, "hostvars": hostvars}
     role = RoleVariables("facefleet").variables
     templar = Templar(loader, variables={**role, **hostvars[host], **given})
-    names = ("facefleet_cameras", "facefleet_problems")
+    names = ("facefleet_cameras", "facefleet_setting_problems")
     return [templar.template(trust_as_template(f"{{{{ {name} }}}}")) for name in names]
 
 

@@ -23,7 +23,7 @@ def problems(folder, cloud=(), **settings):
         **settings,
     }
     variables["hostvars"] = {"jetson-1": variables, "cloud-1": {"inventory_dir": str(folder)}}
-    return RoleVariables("facefleet").value("facefleet_problems", **variables)
+    return RoleVariables("facefleet").value("facefleet_setting_problems", **variables)
 
 
 @pytest.fixture
