@@ -45,7 +45,7 @@ facefleet_cameras=[{{"name": "door", "source": "rtsp://[2001:db8::5]/live", "fps
 """
 # What follows from settings, beside the services.
 DERIVED = (
-    "facefleet_problems + __aws_storage_problems",
+    "facefleet_setting_problems + __aws_storage_problems",
     "facefleet_cloud_broker",
     "__aws_access_policy",
     "__aws_network_rules",

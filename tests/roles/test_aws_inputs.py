@@ -131,7 +131,7 @@ def problems_of_the_shell(runtime, environment):
         "facefleet_aws_environment": environment,
     }
     variables["hostvars"] = {"cloud-1": variables}
-    said = RoleVariables("facefleet").value("facefleet_problems", **variables)
+    said = RoleVariables("facefleet").value("facefleet_setting_problems", **variables)
     return [sentence for sentence in said if sentence.startswith("The shell sets ")]
 
 
