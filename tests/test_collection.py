@@ -60,7 +60,7 @@ def test_the_file_has_what_is_committed_and_is_needed_and_no_more(archive):
         needed -= {path for path in needed if "/tests/" in path or "/." in path}
         assert needed, pattern
         assert needed - built == set()
-    assert not [path for path in built if path.startswith(("lab/", "molecule/", "tests/"))]
+    assert not [path for path in built if path.startswith(("benchmarks/", "molecule/", "tests/"))]
 
 
 @pytest.mark.parametrize(
