@@ -1,5 +1,7 @@
 """The certificates that a fleet asks for are those that its authority signs."""
 
+import sys
+
 import pytest
 
 from support.role_variables import RoleVariables, plugin
@@ -16,6 +18,7 @@ def test_a_host_may_have_what_the_fleet_asks_for_it(host, group):
         groups=GROUPS,
         facefleet_cloud_address="192.0.2.9",
         facefleet_runtime="k3s",
+        ansible_playbook_python=sys.executable,
     )
     asked = plan["certificates"]
     signs = plugin("action", "signed_certificate").names_due(host, GROUPS, False)
