@@ -1,8 +1,9 @@
-"""The checkout as a collection: built, and installed into a fresh folder."""
+"""The checkout as a collection: built, installed into a fresh folder, and played from there."""
 
 import fnmatch
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -22,6 +23,16 @@ REQUIRED = (
     *("app/Dockerfile", "app/pyproject.toml", "app/locks/*", "app/src/*", "app/requirements.txt"),
     *("scripts/embedded_s3/*.py", "scripts/stop.py"),
 )
+# In a network of its own, whose ports no other fleet has.
+ALONE = ("unshare", "--map-root-user", "--net", "sh", "-c", 'ip link set lo up && exec "$@"', "sh")
+# What an owner replaces in the example.
+PLACEHOLDERS = {
+    "198.51.100.": "10.1.0.",
+    "203.0.113.": "10.1.1.",
+    "192.0.2.": "10.1.2.",
+    "example-facefleet-faces": "faces-of-mine",
+    "usb-example-camera": "usb-my-camera",
+}
 
 
 def run(*command, cwd, **more):
@@ -95,3 +106,38 @@ def test_every_module_is_documented(installed):
     shown = json.loads(run("ansible-doc", "--json", *names, cwd=installed.parents[3], **path))
     assert len(names) > 10
     assert {name for name in names if not shown[name]["examples"]} == set()
+
+
+def play(installed, playbook, inventory, *more):
+    """Run a playbook of the collection, from a folder that has nothing to do with it."""
+    return run(
+        *(*ALONE, "ansible-playbook", f"{NAME}.{playbook}", f"--inventory={inventory}", *more),
+        cwd=installed.parents[3],
+        ANSIBLE_COLLECTIONS_PATH=str(installed.parents[2]),
+    )
+
+
+def copied(installed, name):
+    """An inventory of the collection, as an owner copies it."""
+    return Path(shutil.copytree(installed / "inventories" / name, installed.parents[3] / name))
+
+
+def test_the_local_inventory_can_be_set_up(installed):
+    """A dry run of every play that the local runtime has, with the state beside the inventory."""
+    inventory = copied(installed, "local")
+    said = play(installed, "site", inventory, "--check")
+    assert "failed=0" in said
+    assert "failed=1" not in said
+    assert not (installed / ".facefleet").exists()
+
+
+def test_the_example_has_usable_settings(installed):
+    inventory = copied(installed, "example")
+    for path in inventory.rglob("*.yml"):
+        text = path.read_text()
+        for placeholder, mine in PLACEHOLDERS.items():
+            text = text.replace(placeholder, mine)
+        path.write_text(text)
+    play(installed, "site", inventory, "--syntax-check")
+    password = "--extra-vars=facefleet_pki_password=secret"
+    assert "failed=0" in play(installed, "settings", inventory, "--check", password)
