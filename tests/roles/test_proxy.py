@@ -53,5 +53,5 @@ def test_a_build_is_told_by_its_environment_and_not_by_its_arguments():
 def test_what_is_no_proxy_is_refused(given, bad):
     checks = RoleVariables("facefleet")
     text = checks.raw("__facefleet_checks")
-    [check] = [one for one in text if "facefleet_http_proxy" in one["say"]]
-    assert checks.value(check["bad"].strip("{} "), facefleet_http_proxy=given) is bad
+    [check] = [one for one in text if "facefleet_http_proxy" in one["msg"]]
+    assert checks.value(check["failed_when"].strip("{} "), facefleet_http_proxy=given) is bad
