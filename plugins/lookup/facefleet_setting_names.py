@@ -24,7 +24,7 @@ SPECS = Path(__file__).resolve().parents[2] / "roles/facefleet/meta/argument_spe
 # Not settings, but tests and scenarios replace them.
 REPLACEABLE = ("facefleet_host_dir", "facefleet_s3_services", "facefleet_services")
 # Nor are these: an earlier play of the run has set them.
-FACTS = ("facefleet_outboxes", "facefleet_plan", "facefleet_problems")
+FACTS = ("facefleet_outboxes", "facefleet_plan", "facefleet_ports", "facefleet_problems")
 
 RENAMED = {
     "app_image_way": "app_image_source",
