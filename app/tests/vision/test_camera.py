@@ -159,5 +159,5 @@ def test_stopping_does_not_wait_for_the_next_try(tmp_path, stop):
     thread.start()
     assert failed.wait(5)
     stop.set()
-    thread.join(0.3)
+    thread.join(5)
     assert not thread.is_alive()
