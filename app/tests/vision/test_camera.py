@@ -152,7 +152,8 @@ def test_a_camera_that_never_answers_does_not_keep_one_from_stopping(scheme, sto
         assert frames == []
 
 
-def test_stopping_does_not_wait_for_the_next_try(tmp_path, stop):
+def test_stopping_does_not_wait_for_the_next_try(tmp_path, stop, monkeypatch):
+    monkeypatch.setattr("facefleet.vision.camera._FIRST_WAIT", 60)
     failed = threading.Event()
     camera = Camera(str(tmp_path / "gone"), 10, lambda state: failed.set(), stop)
     thread = threading.Thread(target=lambda: list(camera))
