@@ -198,9 +198,10 @@ def test_a_file_of_the_certificate_that_is_missing_is_named(tmp_path: Path, miss
         (tmp_path / name).touch()
     result = facefleet("status", BROKER="mqtts://127.0.0.1:1", TLS=tmp_path)
     assert result.returncode == 1
-    [sentence] = told(result)
-    problem = f"cannot use the certificate in {tmp_path} ({missing}: No such file or directory)"
-    assert sentence.startswith(problem)
+    assert told(result) == [
+        f"cannot use the certificate in {tmp_path} ({missing}: No such file or directory): "
+        "issue it again (site.yml does)"
+    ]
 
 
 # -- what each may do --------------------------------------------------------------------------

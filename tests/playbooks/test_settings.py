@@ -69,8 +69,10 @@ def test_environment_that_a_service_cannot_have_ends_the_run_with_a_sentence(run
     """Each: tests/plugins/test_overrides.py."""
     given = {"facefleet_service_environment": {"logger": {"FACEFLEET_LOGLEVEL": "debug"}}}
     ran, found = run(json.dumps(given))
-    assert "facefleet_service_environment of logger: " in ran.flat
-    assert "FACEFLEET_LOGLEVEL" in ran.flat
+    assert (
+        "facefleet_service_environment of logger: unknown setting FACEFLEET_LOGLEVEL: "
+        "see docs/settings.md." in ran.flat
+    )
     assert found == {}
 
 

@@ -315,7 +315,7 @@ def test_a_missing_bucket_is_told(moto: SimpleNamespace, rig, browser: Chrome) -
     await_true(lambda: _up(url), "it answers")
     assert status(f"{url}/readyz") == 503
     browser.get(url)
-    assert "Bucket not-there does not exist" in text(browser, "#fault > span")
+    assert "Bucket not-there does not exist: create it" in text(browser, "#fault > span")
     moto.client.create_bucket(Bucket="not-there")
     await_true(lambda: text(browser, "#fault > span") == "", "the page recovers by itself")
     assert "FACEFLEET_BROKER" in text(browser, "#deaf > span")

@@ -210,8 +210,11 @@ def test_readiness_sees_that_nothing_comes_of_what_is_sent(running: Running) -> 
         listener.say("faces/others/1", jpeg(8))
         await_true(lambda: not ready(running.url), "it is not ready")
         sentence = json.loads(unmet(running.url))["unmet"]["faces"]
-        assert sentence.startswith(f"none of the last {3 * FUTILE} messages from several devices")
-        assert f"({3 * FUTILE} quarantined; latest reason: " in sentence
+        assert sentence == (
+            f"none of the last {3 * FUTILE} messages from several devices was stored "
+            f"({3 * FUTILE} quarantined; latest reason: the topic is not a face's name): "
+            "see this log for their topics"
+        )
         assert json.loads(unmet(running.url))["service"] == "processor"
         listener.say(topic(10, jpeg(10), "futile"), jpeg(10))
         await_true(lambda: ready(running.url), "a face that is stored ends that")
