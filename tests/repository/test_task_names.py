@@ -39,7 +39,7 @@ def scopes():
     """The files whose names must be unique together: those of a role's folder, or one file."""
     for folder in chain(ROOT.glob("roles/*/tasks"), ROOT.glob("roles/*/handlers")):
         yield folder, sorted(folder.rglob("*.yml"))
-    for pattern in ("site.yml", "playbooks/*.yml", "playbooks/t*/*.yml", "roles/*/tests/*.yml"):
+    for pattern in ("site.yml", "playbooks/*.yml", "playbooks/t*/*.yml"):
         for file in ROOT.glob(pattern):
             yield file, [file]
     for pattern in ("*.yml", "tasks/*.yml"):
