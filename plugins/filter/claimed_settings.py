@@ -6,7 +6,7 @@ import re
 # own variables. `setup` returns none of them.
 SETTINGS = re.compile(
     r"_*(facefleet|pki)_"
-    r"|(unworkable|inventory_hostname(_short)?|inventory_(dir|file)|group_names|problems"
+    r"|(connection_problem|inventory_hostname(_short)?|inventory_(dir|file)|group_names|problems"
     r"|omit|lookup|query|q|now|undef|range|dict|namespace)$"
 )
 

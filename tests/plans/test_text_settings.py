@@ -48,10 +48,10 @@ DERIVED = (
     "facefleet_setting_problems + __aws_storage_problems",
     "facefleet_cloud_broker",
     "__aws_access_policy",
-    "__aws_network_rules",
+    "__aws_network_own_rules",
     "__aws_storage_policy if aws_storage_require_tls | bool else {}",
     "aws_storage_delete_faces | bool",
-    "__aws_instance_key",
+    "__aws_instance_key_file",
 )
 
 
@@ -141,7 +141,7 @@ def test_cloud_of_any_address_is_called_by_it(fleet, cloud):
 def test_home_is_that_of_the_user(fleet, monkeypatch, tmp_path):
     monkeypatch.setenv("HOME", str(tmp_path))
     cloud = fleet(extra={"facefleet_pki_dir": "~/pki"})["cloud-1"]
-    assert cloud.value("__aws_instance_key") == str(tmp_path / ".ssh/id_ed25519.pub")
+    assert cloud.value("__aws_instance_key_file") == str(tmp_path / ".ssh/id_ed25519.pub")
     assert cloud.settings["pki_dir"] == str(tmp_path / "pki")
 
 

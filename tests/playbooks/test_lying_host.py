@@ -129,7 +129,7 @@ class Fleet:
             "facefleet_unsent_faces": "delete",
             "facefleet_delete_faces": True,
             "problems": ["none"],
-            "unworkable": "",
+            "connection_problem": "",
             "omit": elsewhere,
         }
 

@@ -4,8 +4,8 @@ import base64
 import datetime
 
 import claimed_settings as claims
+import foreign_certificates as foreign
 import pytest
-import strange_certificates as strange
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.hashes import SHA256
@@ -204,7 +204,7 @@ def test_what_was_revoked_gets_no_other(authority, key, tmp_path):
 def test_facts_that_claim_to_be_settings_are_told_from_facts():
     told = {"architecture": "x86_64", "docker_gwbridge": {}, "distribution": "Debian", "env": {}}
     assert claims.claimed_settings(told) == []
-    lies = {"pki_dir": 1, "__pki_issued": 1, "facefleet_bucket": 1, "group_names": 1, "omit": 1}
+    lies = {"pki_dir": 1, "__pki_issued_dir": 1, "facefleet_bucket": 1, "group_names": 1, "omit": 1}
     assert claims.claimed_settings({**told, **lies}) == sorted(lies)
     assert len(claims.claimed_settings({f"pki_{'x' * 10_000}{n}": 1 for n in range(9999)})) == 5
 
@@ -222,30 +222,30 @@ def certified(authority, key):
 
 
 def test_a_certificate_of_another_authority_is_told(certified, tmp_path):
-    assert strange.strange_certificates(present(certified), tmp_path) == []
+    assert foreign.foreign_certificates(present(certified), tmp_path) == []
     other = tmp_path / "other"
-    assert strange.strange_certificates(present(certified), other) == ["/etc/pki/tls.crt"]
+    assert foreign.foreign_certificates(present(certified), other) == ["/etc/pki/tls.crt"]
     make_authority(other, 1)  # of the same name, with a key of its own
-    assert strange.strange_certificates(present(certified), other) == ["/etc/pki/tls.crt"]
+    assert foreign.foreign_certificates(present(certified), other) == ["/etc/pki/tls.crt"]
 
 
 def test_a_certificate_of_a_former_authority_is_not(certified, tmp_path):
     make_authority(tmp_path, 2)
     (tmp_path / "authorities/1").rename(tmp_path / "dropped")
-    assert strange.strange_certificates(present(certified), tmp_path) == []
+    assert foreign.foreign_certificates(present(certified), tmp_path) == []
     (tmp_path / "issued/edge-1.crt").rename(tmp_path / "issued/edge-1.crt.1f")
-    assert strange.strange_certificates(present(certified), tmp_path) == []
+    assert foreign.foreign_certificates(present(certified), tmp_path) == []
     (tmp_path / "issued/edge-1.crt.1f").unlink()
-    assert strange.strange_certificates(present(certified), tmp_path) == ["/etc/pki/tls.crt"]
+    assert foreign.foreign_certificates(present(certified), tmp_path) == ["/etc/pki/tls.crt"]
 
 
 def test_a_certificate_that_is_not_on_the_list_of_its_authority_is_not(certified, tmp_path):
     """As after a backup of the authority was put back."""
     (tmp_path / "issued/edge-1.crt").unlink()
-    assert strange.strange_certificates(present(certified), tmp_path) == []
+    assert foreign.foreign_certificates(present(certified), tmp_path) == []
 
 
 @pytest.mark.parametrize("pem", [None, "", "-----BEGIN CERTIFICATE-----", "x" * 1_000_000])
 def test_what_is_no_certificate_is_not(pem, tmp_path):
-    assert strange.strange_certificates(present(pem), tmp_path) == []
-    assert strange.strange_certificates([{"content": {"a": 1}}, {}], tmp_path) == []
+    assert foreign.foreign_certificates(present(pem), tmp_path) == []
+    assert foreign.foreign_certificates([{"content": {"a": 1}}, {}], tmp_path) == []

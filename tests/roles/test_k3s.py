@@ -84,7 +84,7 @@ def test_every_known_checksum_is_one():
 def test_a_known_checksum_outranks_the_list_in_the_folder_of_a_release(tmp_path):
     (tmp_path / "sha256sum-arm64.txt").write_text(f"{SUM}  k3s-arm64\n{SUM}  images\n")
     sums = ROLE.value(
-        "__k3s_airgap_sums",
+        "__k3s_airgap_checksums",
         k3s_airgap_dir=str(tmp_path),
         ansible_facts={"architecture": "aarch64"},
     )
@@ -109,8 +109,8 @@ def test_a_k3s_of_somebody_else_is_refused():
     [("192.0.2.7", False), ("192.0.2.99", True), ("192.0.2.7 2001:db8::9", True), ("", False)],
 )
 def test_a_node_has_moved_where_its_host_has_lost_the_address(known, moved):
-    variables = {"__k3s_known_addresses": {"stdout": known}, "__k3s_probe": HEALTHY}
-    assert ROLE.value("__k3s_moved", **variables) is moved
+    variables = {"__k3s_node_addresses": {"stdout": known}, "__k3s_probe": HEALTHY}
+    assert ROLE.value("__k3s_address_changed", **variables) is moved
 
 
 @pytest.mark.parametrize(
@@ -124,7 +124,7 @@ def test_a_node_has_moved_where_its_host_has_lost_the_address(known, moved):
 )
 def test_the_firewall_takes_the_place_of_policies(probe, config, lacks):
     variables = {"__k3s_probe": HEALTHY | {"missing_policy_modules": probe}, "k3s_config": config}
-    assert ROLE.value("__k3s_lacks_policies", **variables) is lacks
+    assert ROLE.value("__k3s_policies_unsupported", **variables) is lacks
 
 
 def test_the_firewall_knows_the_networks_of_pods_and_services():

@@ -52,7 +52,7 @@ class Cloud:
                 facefleet_processor=PROCESSOR,
                 facefleet_gallery=GALLERY,
                 facefleet_operator=OPERATOR,
-                facefleet_revoked=names,
+                facefleet_revoked_names=names,
             )
         )
 

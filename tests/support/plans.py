@@ -24,7 +24,7 @@ MACHINE = {
     "__facefleet_app_version": "a version",
     "__facefleet_embedded_s3": "/checkout/scripts/embedded_s3",
     "__facefleet_mosquitto": "/usr/sbin/mosquitto",
-    "facefleet_revoked": [],
+    "facefleet_revoked_names": [],
 }
 FOLDERS = ("/etc/facefleet/pki/", "/srv/pictures")  # of what a service reads; all else is a file
 
@@ -141,7 +141,7 @@ class Host:
             {"item": path, "stat": {"exists": True, "isdir": path.startswith(FOLDERS)}}
             for path in entry.get("reads", [])
         ]
-        given["__app_service_reads"] = {"results": stats}
+        given["__app_service_file_stats"] = {"results": stats}
         tasks = yaml.safe_load((ROLES / "app_service/tasks/k3s.yml").read_text())
         for task in tasks:
             for key, text in task.get("vars", {}).items():

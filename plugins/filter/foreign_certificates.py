@@ -1,4 +1,4 @@
-"""`results | strange_certificates(folder)`: find certificates signed by another CA."""
+"""`results | foreign_certificates(folder)`: find certificates signed by another CA."""
 
 import base64
 from pathlib import Path
@@ -9,7 +9,7 @@ from cryptography.exceptions import InvalidSignature
 MAX_BYTES = 20_000  # of a certificate's file in base64, as a host may return anything
 
 
-def strange_certificates(results, folder):
+def foreign_certificates(results, folder):
     """Return paths of certificates that the CA in `folder` has neither signed nor recorded.
 
     `results`: of ansible.builtin.slurp. Unreadable certificates are not included, as they are
@@ -60,4 +60,4 @@ def known(folder, name):
 
 class FilterModule:
     def filters(self):
-        return {"strange_certificates": strange_certificates}
+        return {"foreign_certificates": foreign_certificates}
