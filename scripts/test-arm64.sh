@@ -10,7 +10,7 @@ base=${ARM64_BASE:-facefleet-base:arm64}
 # Docker's old builder calls what it makes amd64, whatever is in it, and then does not take it for arm64.
 platform=""
 if docker buildx version >/dev/null 2>&1; then platform=--platform=linux/arm64; fi
-targets="broker forwarder logger detector device-plugin processor gallery"
+targets=$(sed -n 's/^  image: //p' roles/facefleet/templates/services/*.j2)
 work=$(mktemp -d)
 
 say() {

@@ -3,12 +3,15 @@
 import importlib.metadata
 import socket
 from pathlib import Path
+from pkgutil import iter_modules
 
 import pytest
+from facefleet import services
 
 from support.rig import Rig, await_true, free_port, ready, unmet
 from support.shell import facefleet, told
 
+SERVICES = [module.name.replace("_", "-") for module in iter_modules(services.__path__)]
 DETECTOR = {
     "DEVICE": "edge-1",
     "CAMERA": "front",
@@ -17,9 +20,7 @@ DETECTOR = {
 }
 
 
-@pytest.mark.parametrize(
-    "service", ["detector", "logger", "forwarder", "processor", "gallery", "device-plugin"]
-)
+@pytest.mark.parametrize("service", SERVICES)
 def test_without_settings_a_service_says_which(service: str) -> None:
     result = facefleet(service)
     assert result.returncode == 2

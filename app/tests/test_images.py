@@ -5,11 +5,13 @@ import subprocess
 import sys
 from importlib.metadata import packages_distributions
 from pathlib import Path
+from pkgutil import iter_modules
 
 import pytest
+from facefleet import services
 
 APP = Path(__file__).parent.parent
-SERVICES = ("detector", "device-plugin", "forwarder", "gallery", "logger", "processor")
+SERVICES = [module.name.replace("_", "-") for module in iter_modules(services.__path__)]
 TOOLS = {"detector": ("outbox", "verify"), "processor": ("audit", "erase", "status")}
 IMPORT = """
 import importlib, sys

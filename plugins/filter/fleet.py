@@ -38,6 +38,7 @@ def fleet_plan(kinds, host):
     """
     chosen = in_firing_order(kinds)
     here = {name: entry for name, entry in chosen.items() if host["group"] in entry["runs_on"]}
+    check_port_offsets(here)
     return {
         "services": {name: service(name, entry, host) for name, entry in here.items()},
         "s3": {
@@ -65,6 +66,15 @@ def in_firing_order(kinds):
     }
     order = TopologicalSorter(waits_for).static_order()
     return {name: entry for kind in order for name, entry in kinds.get(kind, {}).items()}
+
+
+def check_port_offsets(entries):
+    """Raise ValueError if two services of a host have the same port offset."""
+    taken = {}
+    for name, entry in entries.items():
+        other = taken.setdefault(entry.get("port_offset", name), name)
+        if other != name:
+            raise ValueError(f"{other} and {name} have the same port_offset: give each its own")
 
 
 def service(name, entry, host):

@@ -85,6 +85,12 @@ def test_another_service_moves_no_port():
     }
 
 
+def test_two_services_with_one_port_offset_are_refused():
+    notifier = {"notifier": {"notifier": {**FORWARDER, "image": "notifier"}}}
+    with pytest.raises(ValueError, match="forwarder and notifier have the same port_offset"):
+        fleet.fleet_plan({**KINDS, **notifier}, PROCESS)
+
+
 def test_a_certificate_is_in_a_folder_that_its_service_alone_reads():
     plan = fleet.fleet_plan(KINDS, POD)
     folder = "/pki/forwarder"
