@@ -5,14 +5,15 @@ contains entries by service name, with these keys:
 
 runs_on: the groups of hosts that run the service.
 starts_after: the kinds that must be started before.
-command, files, environment, secret_environment, state, reads, devices: see the role app_service.
+command, config_files, environment, secret_environment, state_dir, read_only_paths, devices: see
+    the role app_service.
 image: the target of app/Dockerfile.
 port: the port of a process on 127.0.0.1; port_variable: the variable to change it with. Or
     port_offset: its distance from the device's first port. A pod listens on 8080. The service gets
-    the address as FACEFLEET_HTTP, and serves its readiness there. Without a port: `ready`.
+    the address as FACEFLEET_HTTP, and serves its readiness there. Without a port: `ready_url`.
 certificate: name, usage and addresses. The service gets its folder as FACEFLEET_TLS.
-    rereads_certificate: whether the service reloads it at SIGHUP.
-connects_to: services of the same host, and addresses. accepts: other clients that may connect.
+    reload_certificate: whether the service reloads it at SIGHUP.
+connects_to: services of the same host, and addresses. accepts_from: other clients that may connect.
 kubernetes: settings that only apply to Kubernetes.
 overrides: environment and resources that take precedence over those that the inventory sets for the
     whole kind (overrides.py).
@@ -25,8 +26,8 @@ from urllib.parse import urlsplit
 POD_ADDRESS = "0.0.0.0:8080"
 USUAL_PORTS = {"http": 80, "https": 443, "rtsp": 554, "rtsps": 322}
 PASSED_ON = (
-    *("command", "files", "environment", "secret_environment", "state", "reads", "devices"),
-    *("ready", "port_variable"),
+    *("command", "config_files", "environment", "secret_environment", "state_dir"),
+    *("read_only_paths", "devices", "ready_url", "port_variable"),
 )
 
 
@@ -34,7 +35,7 @@ def fleet_plan(kinds, host):
     """Plan the services of a host, in firing order, and what they need.
 
     `kinds`: entries by kind. `host`: group, runtime, first port of the processes, folder of the
-    certificates (empty without TLS), and version of the app.
+    certificates (empty without TLS), and the hash of the app.
     """
     chosen = in_firing_order(kinds)
     here = {name: entry for name, entry in chosen.items() if host["group"] in entry["runs_on"]}
@@ -82,23 +83,23 @@ def service(name, entry, host):
     pod = host["runtime"] == "k3s"
     made = {key: entry[key] for key in PASSED_ON if key in entry}
     made["environment"] = dict(entry.get("environment", {}))
-    made["reads"] = list(entry.get("reads", []))
+    made["read_only_paths"] = list(entry.get("read_only_paths", []))
     if "port" in entry or "port_offset" in entry:
         offset = entry.get("port_offset", 0)
         port = entry.get("port", host["first_port"] + offset)
         address = POD_ADDRESS if pod else f"127.0.0.1:{port}"
         made["environment"]["FACEFLEET_HTTP"] = address
-        made["ready"] = f"http://{address}/readyz"
+        made["ready_url"] = f"http://{address}/readyz"
         made.setdefault("port_variable", "facefleet_base_port")
         if not pod:  # a pod's image name already depends on its content
-            made["version"] = host["version"]
+            made["content_hash"] = host["content_hash"]
     if "certificate" in entry:
         folder = certificate_folder(name, host)
-        made["reads"] += [folder] if folder else []
+        made["read_only_paths"] += [folder] if folder else []
         if entry["certificate"]["usage"] == "clientAuth":
             made["environment"]["FACEFLEET_TLS"] = folder
-        if entry.get("rereads_certificate"):
-            made["rereads"] = folder
+        if entry.get("reload_certificate"):
+            made["reload_on_change"] = folder
     if pod:
         made["kubernetes"] = entry.get("kubernetes", {})
         if "image" in entry:
@@ -117,7 +118,7 @@ def network_flows(entries):
     for name, entry in entries.items():
         flows += [
             {"from": other, "to": name, "port": port_of(entry)}
-            for other in entry.get("accepts", [])
+            for other in entry.get("accepts_from", [])
         ]
         flows += [
             {"from": name, "to": other, "port": port_of(entries[other])}
@@ -130,7 +131,7 @@ def network_flows(entries):
 
 def port_of(entry):
     """Return the port that a pod listens on."""
-    return urlsplit(entry.get("ready", f"http://{POD_ADDRESS}")).port
+    return urlsplit(entry.get("ready_url", f"http://{POD_ADDRESS}")).port
 
 
 def flow_out(address):

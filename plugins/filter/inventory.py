@@ -83,7 +83,7 @@ def process_ports(services):
     """Return `{port, variable, service}` of each service that a host runs as a process."""
     return [
         {
-            "port": urlsplit(entry["ready"]).port,
+            "port": urlsplit(entry["ready_url"]).port,
             "variable": entry["port_variable"],
             "service": name,
         }

@@ -97,7 +97,7 @@ def resource_problems(where, resources, entries, _known):
     if not isinstance(resources, dict):
         return [f"{where} is {resources}: give a dictionary with requests and limits."]
     # Without entries, as on a device without cameras, it is unknown whether there is state.
-    has_state = not entries or any("state" in entry for entry in entries)
+    has_state = not entries or any("state_dir" in entry for entry in entries)
     problems = []
     for part, amounts in resources.items():
         if part == "storage" and has_state:

@@ -58,7 +58,7 @@ options:
     description: The Secret as JSON, or empty where there is none.
     type: str
     default: ""
-  ready:
+  ready_url:
     description: The pod's address that answers when it is ready; only port and path are of effect.
     type: str
     required: true
@@ -78,7 +78,7 @@ EXAMPLES = r"""
     namespace: facefleet
     name: logger
     manifests: "{{ lookup('ansible.builtin.template', 'logger.yml.j2') | from_yaml_all }}"
-    ready: http://0.0.0.0:8080/readyz
+    ready_url: http://0.0.0.0:8080/readyz
 """
 
 WORKLOADS = ("Deployment", "StatefulSet")
@@ -88,7 +88,9 @@ def wait(cluster, items, params):
     """Wait for the applied objects. Raises NotUpError if they are not ready in time."""
     for item in items:
         if item["kind"] in WORKLOADS:
-            Rollout(cluster, item["kind"], params["name"], params["ready"]).wait(params["timeout"])
+            Rollout(cluster, item["kind"], params["name"], params["ready_url"]).wait(
+                params["timeout"]
+            )
             return
     for item in items:
         if item["kind"] == "Service":
@@ -105,7 +107,7 @@ def story(cluster, items, params):
     """Return the last events and log lines of a service, if any."""
     for item in items:
         if item["kind"] in WORKLOADS:
-            return Rollout(cluster, item["kind"], params["name"], params["ready"]).story()
+            return Rollout(cluster, item["kind"], params["name"], params["ready_url"]).story()
     return ""
 
 
@@ -168,7 +170,7 @@ def main():
             "name": {"type": "str", "required": True},
             "manifests": {"type": "list", "elements": "dict", "required": True},
             "secret": {"type": "str", "default": "", "no_log": True},
-            "ready": {"type": "str", "required": True},
+            "ready_url": {"type": "str", "required": True},
             "port_variable": {"type": "str"},
             "timeout": {"type": "int", "default": 60},
         },

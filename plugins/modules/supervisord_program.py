@@ -47,7 +47,7 @@ options:
     description: Files of C(programs/<name>/), name to text. Never shown, for they hold secrets.
     type: dict
     required: true
-  ready:
+  ready_url:
     description: An http address that answers 200 when ready, or C(tcp://host:port).
     type: str
     required: true
@@ -68,7 +68,7 @@ EXAMPLES = r"""
     name: logger
     program: "{{ lookup('ansible.builtin.template', 'program.ini.j2') }}"
     files: {}
-    ready: http://127.0.0.1:31901/readyz
+    ready_url: http://127.0.0.1:31901/readyz
     port_variable: facefleet_base_port
 """
 
@@ -138,7 +138,7 @@ def await_ready(supervisord, params, directory, port):
             quick_ends.add(state["start"])
         if state["statename"] == "FATAL" or len(quick_ends) == QUICK_ENDS:
             raise NotUpError(f"{name} ends as soon as it starts.")
-        problem = unready(params["ready"])
+        problem = unready(params["ready_url"])
         if problem is None and holding == name and state["statename"] in ("STARTING", "RUNNING"):
             return
         if time.monotonic() > deadline:
@@ -164,7 +164,7 @@ def main():
             "name": {"type": "str", "required": True},
             "program": {"type": "str", "required": True},
             "files": {"type": "dict", "required": True, "no_log": True},
-            "ready": {"type": "str", "required": True},
+            "ready_url": {"type": "str", "required": True},
             "port_variable": {"type": "str", "required": True},
             "timeout": {"type": "int", "default": 60},
         },
@@ -173,7 +173,7 @@ def main():
     params = module.params
     name = params["name"]
     directory = pathlib.Path(params["directory"])
-    port = urllib.parse.urlsplit(params["ready"]).port
+    port = urllib.parse.urlsplit(params["ready_url"]).port
     programs = directory / "programs"
     # The program's own file last: supervisord acts on it.
     files = {programs / name / file: text for file, text in params["files"].items()}

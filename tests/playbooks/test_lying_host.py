@@ -139,7 +139,7 @@ class Fleet:
         (self.folder / "plays.yml").write_text(yaml.safe_dump(imports))
         for asked in self.folder.glob("*/asked"):
             asked.unlink()
-        broker = {"ready": f"tcp://127.0.0.1:{BROKER}"}
+        broker = {"ready_url": f"tcp://127.0.0.1:{BROKER}"}
         services = f"{{{{ {{'broker': {broker}}} if 'cloud' in group_names else {{}} }}}}"
         stubs = {"facefleet_services": services, "facefleet_s3_services": {}}
         ran = play(

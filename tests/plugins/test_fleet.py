@@ -10,15 +10,15 @@ POD = {
     "runtime": "k3s",
     "first_port": 31900,
     "certificates": "/pki",
-    "version": "",
+    "content_hash": "",
 }
-PROCESS = {**POD, "runtime": "process", "version": "1"}
+PROCESS = {**POD, "runtime": "process", "content_hash": "1"}
 BROKER = {
     "runs_on": ["cloud", "edge"],
     "command": ["mosquitto"],
     "image": "broker",
-    "files": {"mosquitto.conf": "listener 1883"},
-    "ready": "tcp://0.0.0.0:1883",
+    "config_files": {"mosquitto.conf": "listener 1883"},
+    "ready_url": "tcp://0.0.0.0:1883",
     "port_variable": "facefleet_base_port",
 }
 FORWARDER = {
@@ -33,17 +33,24 @@ FORWARDER = {
     "kubernetes": {"strategy": "Recreate"},
 }
 GALLERY = {"runs_on": ["cloud"], "starts_after": ["broker"], "image": "gallery", "port": 8088}
-S3 = {"runs_on": ["s3"], "command": ["s3"], "ready": "tcp://127.0.0.1:9000"}
+S3 = {"runs_on": ["s3"], "command": ["s3"], "ready_url": "tcp://127.0.0.1:9000"}
 KINDS = {
     "forwarder": {"forwarder": FORWARDER},
     "gallery": {"gallery": GALLERY},
     "s3": {"s3": S3},
-    "broker": {"broker": BROKER, "service": {"runs_on": ["edge"], "ready": "tcp://broker:1883"}},
+    "broker": {
+        "broker": BROKER,
+        "broker-address": {"runs_on": ["edge"], "ready_url": "tcp://broker:1883"},
+    },
 }
 
 
 def test_a_host_has_the_services_of_its_group_in_firing_order():
-    assert list(fleet.fleet_plan(KINDS, POD)["services"]) == ["broker", "service", "forwarder"]
+    assert list(fleet.fleet_plan(KINDS, POD)["services"]) == [
+        "broker",
+        "broker-address",
+        "forwarder",
+    ]
     cloud = fleet.fleet_plan(KINDS, {**POD, "group": "cloud"})
     assert list(cloud["services"]) == ["broker", "gallery"]
     assert list(cloud["s3"]) == ["s3"]
@@ -59,29 +66,29 @@ def test_a_service_that_waits_for_itself_is_refused():
 def test_a_process_has_a_port_of_its_own_and_a_pod_an_address():
     process = fleet.fleet_plan(KINDS, PROCESS)["services"]["forwarder"]
     assert process["environment"]["FACEFLEET_HTTP"] == "127.0.0.1:31901"
-    assert process["ready"] == "http://127.0.0.1:31901/readyz"
+    assert process["ready_url"] == "http://127.0.0.1:31901/readyz"
     assert process["port_variable"] == "facefleet_base_port"
     pod = fleet.fleet_plan(KINDS, POD)["services"]["forwarder"]
-    assert pod["ready"] == "http://0.0.0.0:8080/readyz"
+    assert pod["ready_url"] == "http://0.0.0.0:8080/readyz"
     gallery = fleet.fleet_plan(KINDS, {**PROCESS, "group": "cloud"})["services"]["gallery"]
-    assert gallery["ready"] == "http://127.0.0.1:8088/readyz"
+    assert gallery["ready_url"] == "http://127.0.0.1:8088/readyz"
 
 
 def test_only_a_pod_is_told_what_kubernetes_needs():
     pod = fleet.fleet_plan(KINDS, POD)["services"]["forwarder"]
     process = fleet.fleet_plan(KINDS, PROCESS)["services"]["forwarder"]
     assert (pod["image"], pod["kubernetes"]) == ("facefleet-forwarder", {"strategy": "Recreate"})
-    assert "version" not in pod
+    assert "content_hash" not in pod
     assert not {"image", "kubernetes"} & set(process)
-    assert process["version"] == "1"
+    assert process["content_hash"] == "1"
 
 
 def test_another_service_moves_no_port():
     notifier = {"notifier": {"notifier": {**FORWARDER, "port_offset": 4, "image": "notifier"}}}
     before = fleet.fleet_plan(KINDS, PROCESS)["services"]
     after = fleet.fleet_plan({**notifier, **KINDS}, PROCESS)["services"]
-    assert {name: entry["ready"] for name, entry in after.items() if name in before} == {
-        name: entry["ready"] for name, entry in before.items()
+    assert {name: entry["ready_url"] for name, entry in after.items() if name in before} == {
+        name: entry["ready_url"] for name, entry in before.items()
     }
 
 
@@ -96,22 +103,22 @@ def test_a_certificate_is_in_a_folder_that_its_service_alone_reads():
     folder = "/pki/forwarder"
     assert plan["certificates"] == [{"folder": folder, "name": "edge-1", "usage": "clientAuth"}]
     assert plan["services"]["forwarder"]["environment"]["FACEFLEET_TLS"] == folder
-    assert plan["services"]["forwarder"]["reads"] == [folder]
-    assert plan["services"]["broker"]["reads"] == []
+    assert plan["services"]["forwarder"]["read_only_paths"] == [folder]
+    assert plan["services"]["broker"]["read_only_paths"] == []
     plain = fleet.fleet_plan(KINDS, {**PROCESS, "certificates": ""})["services"]["forwarder"]
-    assert (plain["environment"]["FACEFLEET_TLS"], plain["reads"]) == ("", [])
+    assert (plain["environment"]["FACEFLEET_TLS"], plain["read_only_paths"]) == ("", [])
 
 
 def test_a_broker_reads_its_certificate_again_and_is_told_nothing():
     certificate = {"name": "broker.facefleet", "usage": "serverAuth"}
-    broker = {**BROKER, "certificate": certificate, "rereads_certificate": True}
+    broker = {**BROKER, "certificate": certificate, "reload_certificate": True}
     made = fleet.fleet_plan({"broker": {"broker": broker}}, POD)["services"]["broker"]
-    assert made["rereads"] == "/pki/broker"
+    assert made["reload_on_change"] == "/pki/broker"
     assert made["environment"] == {}
 
 
 def test_flows_are_those_of_whom_a_service_connects_to_and_whom_it_accepts():
-    kinds = {**KINDS, "broker": {"broker": {**BROKER, "accepts": ["anywhere"]}}}
+    kinds = {**KINDS, "broker": {"broker": {**BROKER, "accepts_from": ["anywhere"]}}}
     assert fleet.fleet_plan(kinds, POD)["flows"] == [
         {"from": "anywhere", "to": "broker", "port": 1883},
         {"from": "forwarder", "to": "broker", "port": 1883},

@@ -108,9 +108,9 @@ def test_a_whole_fleet_has_devices():
 
 
 SERVICES = {
-    "broker": {"command": [], "ready": "tcp://127.0.0.1:31900", "port_variable": "first"},
-    "service": {"ready": "tcp://127.0.0.1:31900"},
-    "gallery": {"command": [], "ready": "http://[::1]:8088/readyz", "port_variable": "gallery"},
+    "broker": {"command": [], "ready_url": "tcp://127.0.0.1:31900", "port_variable": "first"},
+    "broker-address": {"ready_url": "tcp://127.0.0.1:31900"},
+    "gallery": {"command": [], "ready_url": "http://[::1]:8088/readyz", "port_variable": "gallery"},
 }
 
 

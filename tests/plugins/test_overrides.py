@@ -15,7 +15,7 @@ LOGGER = {
 DETECTOR = {
     "environment": {"FACEFLEET_CAMERA": "door"},
     "secret_environment": {"FACEFLEET_SOURCE": "/dev/video0"},
-    "state": "/var/lib/facefleet",
+    "state_dir": "/var/lib/facefleet",
     "kubernetes": {"resources": BOUNDS, "storage": "2Gi"},
 }
 KINDS = {

@@ -66,7 +66,7 @@ class Supervisord:
             "name": name,
             "program": f"[program:{name}]\ncommand = {command}\nstartsecs = 1\n",
             "files": {},
-            "ready": f"http://127.0.0.1:{port}/readyz",
+            "ready_url": f"http://127.0.0.1:{port}/readyz",
             "port_variable": "facefleet_base_port",
             "timeout": timeout,
         }

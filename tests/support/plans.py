@@ -139,7 +139,7 @@ class Host:
         given = self.service(name, entry)
         stats = [
             {"item": path, "stat": {"exists": True, "isdir": path.startswith(FOLDERS)}}
-            for path in entry.get("reads", [])
+            for path in entry.get("read_only_paths", [])
         ]
         given["__app_service_file_stats"] = {"results": stats}
         tasks = yaml.safe_load((ROLES / "app_service/tasks/k3s.yml").read_text())
