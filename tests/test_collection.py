@@ -122,13 +122,22 @@ def copied(installed, name):
     return Path(shutil.copytree(installed / "inventories" / name, installed.parents[3] / name))
 
 
-def test_the_local_inventory_can_be_set_up(installed):
+@pytest.fixture(scope="module")
+def dry_run(installed):
     """A dry run of every play that the local runtime has, with the state beside the inventory."""
-    inventory = copied(installed, "local")
-    said = play(installed, "site", inventory, "--check")
-    assert "failed=0" in said
-    assert "failed=1" not in said
+    return play(installed, "site", copied(installed, "local"), "--check")
+
+
+def test_the_local_inventory_can_be_set_up(installed, dry_run):
+    assert "failed=0" in dry_run
+    assert "failed=1" not in dry_run
     assert not (installed / ".facefleet").exists()
+
+
+def test_no_role_checks_a_host_again_that_the_preflight_has_checked(dry_run):
+    """Each task of a preflight has one heading, under which all hosts are."""
+    assert dry_run.count("pki : Find openssl on the host]") == 1
+    assert dry_run.count("facefleet : Find the devices and files of the cameras]") == 1
 
 
 def test_the_example_has_usable_settings(installed):

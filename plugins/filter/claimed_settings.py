@@ -2,11 +2,12 @@
 
 import re
 
-# Facts with these names would override settings, the host's place in the inventory, or Ansible's
-# own variables. `setup` returns none of them.
+# Facts with these names would override settings, the host's place in the inventory, what a
+# preflight found, or Ansible's own variables. `setup` returns none of them.
 SETTINGS = re.compile(
     r"_*(facefleet|pki)_"
-    r"|(connection_problem|inventory_hostname(_short)?|inventory_(dir|file)|group_names|problems"
+    r"|(connection_problem|inventory_hostname(_short)?|inventory_(dir|file)|group_names"
+    r"|(\w+_)?problems"
     r"|omit|lookup|query|q|now|undef|range|dict|namespace)$"
 )
 

@@ -206,6 +206,8 @@ def test_facts_that_claim_to_be_settings_are_told_from_facts():
     assert claims.claimed_settings(told) == []
     lies = {"pki_dir": 1, "__pki_issued_dir": 1, "facefleet_bucket": 1, "group_names": 1, "omit": 1}
     assert claims.claimed_settings({**told, **lies}) == sorted(lies)
+    found = {"k3s_problems": [], "problems": []}
+    assert claims.claimed_settings(found) == sorted(found)
     assert len(claims.claimed_settings({f"pki_{'x' * 10_000}{n}": 1 for n in range(9999)})) == 5
 
 
