@@ -1,4 +1,4 @@
-"""`python -m benchmarks.bench delivery|detector|all [--short] [--json FILE] [--model FILE]`.
+"""`python -m benchmarks.bench delivery|detector|all [--short] [--json FILE]`.
 
 Progress on stderr, tables on stdout, everything measured as JSON. Shapes are run in turn, and
 again; a ratio is taken within each repetition, and its median is shown: "3.0 (2.8..3.1)" is a
@@ -14,7 +14,7 @@ from statistics import median
 
 from benchmarks import bench_delivery, bench_detector
 from benchmarks.bench_delivery import BRIDGE, INSTANT, PLAIN, SHAPES, SLOW, STAGES, Run
-from benchmarks.bench_detector import YUNET, Case
+from benchmarks.bench_detector import Case
 from benchmarks.bench_floor import floor
 from support.rig import ROOT
 
@@ -27,19 +27,13 @@ def main() -> None:
     parser.add_argument("what", choices=("delivery", "detector", "all"))
     parser.add_argument("--short", action="store_true", help="a first look, in two minutes")
     parser.add_argument("--json", type=Path, default=ROOT / "build" / "bench.json")
-    parser.add_argument(
-        "--model",
-        type=Path,
-        default=YUNET if YUNET.exists() else None,
-        help="a YuNet ONNX file; without it, Haar alone is measured",
-    )
     arguments = parser.parse_args()
     size = SHORT if arguments.short else FULL
     found = {}
     if arguments.what != "detector":
         found["delivery"] = _delivery(size)
     if arguments.what != "delivery":
-        found["detector"] = _detector(size, arguments.model)
+        found["detector"] = _detector(size)
     arguments.json.parent.mkdir(parents=True, exist_ok=True)
     arguments.json.write_text(json.dumps(found, indent=1) + "\n")
     print(f"\nAll figures: {arguments.json}")
@@ -78,15 +72,15 @@ def _print_delivery(repetitions: list[list[Run]], put_seconds: float) -> None:
                 ),
             ]
         )
-    _print_table(rows)
+    print_table(rows)
 
 
-def _detector(size: dict[str, int], model: Path | None) -> list[dict]:
-    cases = bench_detector.measure(size["frames"], size["repetitions"], model)
+def _detector(size: dict[str, int]) -> list[dict]:
+    cases = bench_detector.measure(size["frames"], size["repetitions"])
     print(f"\nThe detector, {size['repetitions']} repetitions of {size['frames']} frames")
     rows = [["", "bare frames/s", "ours frames/s", "ours to bare", "recall", "precision"]]
     rows += [_detector_row(case) for case in cases]
-    _print_table(rows)
+    print_table(rows)
     return [asdict(case) for case in cases]
 
 
@@ -107,7 +101,7 @@ def _spread(values: Iterable[float], digits: int) -> str:
     return f"{median(values):.{digits}f} ({min(values):.{digits}f}..{max(values):.{digits}f})"
 
 
-def _print_table(rows: list[list[str]]) -> None:
+def print_table(rows: list[list[str]]) -> None:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for first, *others in rows:
         cells = (cell.rjust(width) for cell, width in zip(others, widths[1:], strict=True))

@@ -30,10 +30,10 @@ from facefleet.vision.faces import encode_face
 from facefleet.vision.sample import FACES, Sample
 from pydantic import AnyUrl
 
-from support.rig import BUCKET, ROOT, Rig
+from support.rig import BUCKET, Rig
 
 SIZES = ((640, 480), (1280, 720))
-YUNET = ROOT.parent / "shared" / "data" / "yunet" / "face_detection_yunet_2023mar.onnx"
+DETECTORS = ("haar", "yunet")
 MIN_FACE = DetectorSettings.model_fields["min_face"].default  # pixels
 OVERLAP = 0.4  # intersection over union: from here on a detection is the face
 _STEP = 5  # of the sample's frames one is taken, so that all of its round is seen
@@ -54,18 +54,18 @@ class Run:
 # -- the loops -------------------------------------------------------------------------------------
 
 
-def _bare(pipe: Connection, video: str, model: str | None, frames: int, _broker: str) -> None:
+def _bare(pipe: Connection, video: str, detector: str, frames: int, _broker: str) -> None:
     cv2.setNumThreads(1)
     capture = cv2.VideoCapture(video)
     haar = cv2.CascadeClassifier(str(detectors._HAAR))
     scale = min(1.0, detectors._YUNET_FACE / MIN_FACE)
-    yunet = model and cv2.FaceDetectorYN.create(model, "", (64, 64), detectors._YUNET_SCORE)
+    yunet = cv2.FaceDetectorYN.create(str(detectors._YUNET), "", (64, 64), detectors._YUNET_SCORE)
     faces = 0
     for n in range(frames):
         if n == 1:  # the first is slower, in both loops
             began, faces = time.monotonic(), 0
         _, image = capture.read()
-        if yunet:
+        if detector == "yunet":
             small = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
             if n == 0:
                 yunet.setInputSize(small.shape[1::-1])
@@ -86,9 +86,9 @@ def _bare(pipe: Connection, video: str, model: str | None, frames: int, _broker:
     pipe.send(Run("bare", (frames - 1) / (time.monotonic() - began), faces))
 
 
-def _ours(pipe: Connection, video: str, model: str | None, frames: int, broker: str) -> None:
+def _ours(pipe: Connection, video: str, name: str, frames: int, broker: str) -> None:
     configure_logging("detector", "error")
-    detector = load_detector(Path(model) if model else None, MIN_FACE)
+    detector = load_detector(name, MIN_FACE)
     stop = threading.Event()
     with tempfile.TemporaryDirectory() as folder:
         outbox = Outbox(Path(folder, "outbox.sqlite"), "edge-1", "front", 1 << 30)
@@ -117,11 +117,9 @@ def _ours(pipe: Connection, video: str, model: str | None, frames: int, broker: 
     pipe.send(Run("ours", (frames - 1) / seconds, faces))
 
 
-def _run(loop, video: Path, model: Path | None, frames: int, broker: str) -> Run:
+def _run(loop, video: Path, detector: str, frames: int, broker: str) -> Run:
     pipe, theirs = _SPAWN.Pipe()
-    process = _SPAWN.Process(
-        target=loop, args=(theirs, str(video), str(model) if model else None, frames, broker)
-    )
+    process = _SPAWN.Process(target=loop, args=(theirs, str(video), detector, frames, broker))
     process.start()
     theirs.close()
     found = pipe.recv()
@@ -156,7 +154,7 @@ def _frames(path: Path) -> Iterable[np.ndarray]:
         yield answer[1]
 
 
-def _overlap(found: Detection, truth: Box) -> float:
+def overlap(found: Detection, truth: Box) -> float:
     """Intersection over union."""
     x, y, width, height = truth
     across = min(found.x + found.width, x + width) - max(found.x, x)
@@ -165,14 +163,14 @@ def _overlap(found: Detection, truth: Box) -> float:
     return both / (found.width * found.height + width * height - both)
 
 
-def _quality(video: Path, truths: list[Box | None], model: Path | None) -> tuple[float, float]:
+def _quality(video: Path, truths: list[Box | None], name: str) -> tuple[float, float]:
     """Recall and precision of ours on the film."""
-    detector = load_detector(model, MIN_FACE)
+    detector = load_detector(name, MIN_FACE)
     hits = found = 0
     for image, truth in zip(_frames(video), truths, strict=True):
         detections = detector(image)
         found += len(detections)
-        hits += truth is not None and any(_overlap(one, truth) >= OVERLAP for one in detections)
+        hits += truth is not None and any(overlap(one, truth) >= OVERLAP for one in detections)
     return hits / sum(truth is not None for truth in truths), hits / max(1, found)
 
 
@@ -191,8 +189,8 @@ class Case:
     precision: float
 
 
-def measure(frames: int, repetitions: int, model: Path | None) -> list[Case]:
-    """All cases; YuNet where `model` is given."""
+def measure(frames: int, repetitions: int) -> list[Case]:
+    """Measure each detector on frames of each size."""
     cases = []
     with tempfile.TemporaryDirectory() as folder, Rig(Path(folder)) as rig:
         _, port = rig.mosquitto("broker")
@@ -202,19 +200,17 @@ def measure(frames: int, repetitions: int, model: Path | None) -> list[Case]:
         for size in SIZES:
             video = Path(folder, "film.avi")
             truths = _film(video, size, frames)
-            for name, path in (("haar", None), ("yunet", model)):
-                if name == "yunet" and model is None:
-                    continue
+            for name in DETECTORS:
                 runs = {_bare: [], _ours: []}
                 for repetition in range(repetitions):
                     for loop in list(runs)[:: 1 if repetition % 2 else -1]:
-                        run = _run(loop, video, path, len(truths), broker)
+                        run = _run(loop, video, name, len(truths), broker)
                         runs[loop].append(run)
                         print(
                             f"{repetition + 1}/{repetitions} {name} {size[0]}x{size[1]} "
                             f"{run.loop}: {run.rate:.1f} frames/s, {run.faces} faces",
                             file=sys.stderr,
                         )
-                quality = _quality(video, truths, path)
+                quality = _quality(video, truths, name)
                 cases.append(Case(name, size, runs[_bare], runs[_ours], *quality))
     return cases

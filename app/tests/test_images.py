@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+import zipfile
 from importlib.metadata import packages_distributions
 from pathlib import Path
 from pkgutil import iter_modules
@@ -65,3 +66,23 @@ def test_a_service_imports_only_what_its_image_has(service: str) -> None:
 def test_only_the_detector_has_opencv() -> None:
     having = {service for service in SERVICES if "opencv-python-headless" in locked(service)}
     assert having == {"detector"}
+
+
+def test_the_wheel_has_every_file_of_the_package(tmp_path: Path) -> None:
+    subprocess.run(
+        [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", tmp_path],
+        cwd=APP,
+        check=True,
+        capture_output=True,
+    )
+    (wheel,) = tmp_path.glob("*.whl")
+    packed = {name for name in zipfile.ZipFile(wheel).namelist() if name.startswith("facefleet/")}
+    written = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "facefleet"],
+        cwd=APP / "src",
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout.splitlines()
+    assert "facefleet/vision/models/face_detection_yunet_2023mar.onnx" in packed
+    assert packed == set(written)

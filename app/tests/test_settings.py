@@ -222,7 +222,16 @@ def test_what_is_not_said_has_a_default(monkeypatch: pytest.MonkeyPatch) -> None
     settings = load(DetectorSettings)
     assert settings.broker.port == 1883
     assert settings.outbox_max_bytes == 2 << 30
-    assert settings.model is None
+    assert (settings.detector, settings.model) == ("yunet", None)
+
+
+def test_a_model_is_refused_where_it_is_of_no_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    use(monkeypatch, DetectorSettings, DETECTOR="haar", MODEL="/opt/own.onnx")
+    assert sentences(DetectorSettings) == [
+        "FACEFLEET_MODEL=/opt/own.onnx: remove it: only the detector yunet has a model"
+    ]
+    use(monkeypatch, DetectorSettings, DETECTOR="haar", MODEL="")
+    assert load(DetectorSettings).detector == "haar"
 
 
 @pytest.mark.parametrize(

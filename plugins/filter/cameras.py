@@ -54,8 +54,10 @@ def attached_devices(cameras):
 
 def camera_environment(camera):
     """Return a detector's environment from the settings of its camera; unset ones are omitted."""
-    values = {"FACEFLEET_FPS": camera.get("fps"), "FACEFLEET_MIN_FACE": camera.get("min_face")}
-    given = {name: value for name, value in values.items() if value is not None}
+    values = {key: camera.get(key) for key in ("detector", "fps", "min_face")}
+    given = {
+        f"FACEFLEET_{key.upper()}": value for key, value in values.items() if value is not None
+    }
     return {**given, **(camera.get("environment") or {})}
 
 

@@ -76,3 +76,4 @@ def test_a_detector_is_told_only_what_its_camera_has():
     assert plugin.camera_environment({"name": "door"}) == {}
     camera = {"fps": 3, "min_face": None, "environment": {"FACEFLEET_WINDOW": 8}}
     assert plugin.camera_environment(camera) == {"FACEFLEET_FPS": 3, "FACEFLEET_WINDOW": 8}
+    assert plugin.camera_environment({"detector": "haar"}) == {"FACEFLEET_DETECTOR": "haar"}

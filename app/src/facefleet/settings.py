@@ -50,6 +50,12 @@ def _tls(folder: Path | None, others: ValidationInfo) -> Path | None:
     return folder
 
 
+def _model(path: Path | None, others: ValidationInfo) -> Path | None:
+    if path is not None and others.data.get("detector") == "haar":
+        raise ValueError("remove it: only the detector yunet has a model")
+    return path
+
+
 def _address(text: str) -> str:
     found = re.fullmatch(r"([^:\s\[\]]+|\[[0-9a-fA-F:.%]+\]):(\d{1,5})", text, re.ASCII)
     if found is None or not 0 < int(found[2]) < 1 << 16:
@@ -137,8 +143,9 @@ class DetectorSettings(ServiceSettings):
     """sample:astronaut, sample:hopper, /dev/video0, an rtsp/http address, a video, a folder."""
     fps: float = Field(5, gt=0, le=120)
     """Frames per second that are searched for faces."""
-    model: Path | None = None
-    """A YuNet ONNX file. Without it, the detector uses Haar cascades."""
+    detector: Literal["yunet", "haar"] = "yunet"
+    model: Annotated[Path | None, AfterValidator(_model)] = None
+    """Another YuNet ONNX file than the one of this package."""
     min_face: int = Field(60, ge=16)
     """Smallest face to detect, in pixels."""
     broker: Broker

@@ -65,7 +65,7 @@ def test_it_sends_faces_that_say_what_they_are(rig: Rig) -> None:
                 assert name.tag == content_tag(payload)
                 assert began <= name.captured <= datetime.now(UTC)
                 info = read_exif(payload)
-                assert (info.device, info.camera, info.detector) == ("edge-1", "front", "haar")
+                assert (info.device, info.camera, info.detector) == ("edge-1", "front", "yunet")
                 assert info.captured == name.captured
 
 

@@ -1,5 +1,6 @@
-import os
-from pathlib import Path
+import hashlib
+import re
+from importlib.resources import files
 
 import cv2
 import numpy as np
@@ -8,18 +9,12 @@ from facefleet.vision.detectors import Detection, load_detector
 from facefleet.vision.errors import VisionError
 from facefleet.vision.sample import FACES, Sample
 
-YUNET = (
-    Path(__file__).parents[4] / "shared" / "data" / "yunet" / "face_detection_yunet_2023mar.onnx"
-)
+MODELS = files("facefleet.vision") / "models"
 
 
 @pytest.fixture(params=["haar", "yunet"])
-def model(request):
-    if request.param == "haar":
-        return None
-    if not YUNET.exists() and not os.environ.get("CI"):
-        pytest.skip(f"no YuNet model at {YUNET}")
-    return YUNET  # in CI its absence fails
+def detector(request):
+    return request.param
 
 
 def overlap(found: Detection, truth: tuple[int, int, int, int]) -> float:
@@ -33,8 +28,8 @@ def overlap(found: Detection, truth: tuple[int, int, int, int]) -> float:
 
 @pytest.mark.parametrize("name", FACES)
 @pytest.mark.parametrize("size", [(640, 480), (1280, 720)])
-def test_the_sample_is_found_and_nothing_else(model, name, size):
-    detect, sample = load_detector(model, min_face=60), Sample(name, size)
+def test_the_sample_is_found_and_nothing_else(detector, name, size):
+    detect, sample = load_detector(detector, min_face=60), Sample(name, size)
     hits = misses = strays = 0
     for n in range(0, 300, 20):
         truth, found = sample.truth(n), detect(sample.frame(n))
@@ -51,41 +46,57 @@ def test_the_sample_is_found_and_nothing_else(model, name, size):
     assert strays == 0
 
 
-def test_the_name_tells_the_detector(model):
-    assert load_detector(model, min_face=60).name == ("yunet" if model else "haar")
+def test_the_name_tells_the_detector(detector):
+    assert load_detector(detector, min_face=60).name == detector
 
 
-def test_faces_below_the_least_size_are_left_out(model):
+def test_faces_below_the_least_size_are_left_out(detector):
     sample = Sample("hopper")
     height = sample.truth(0)[3]
-    assert load_detector(model, min_face=height // 2)(sample.frame(0))
-    assert not load_detector(model, min_face=height * 5 // 4)(sample.frame(0))
+    assert load_detector(detector, min_face=height // 2)(sample.frame(0))
+    assert not load_detector(detector, min_face=height * 5 // 4)(sample.frame(0))
 
 
-def test_one_detector_takes_pictures_of_any_size(model):
-    detect = load_detector(model, min_face=40)
+def test_one_detector_takes_pictures_of_any_size(detector):
+    detect = load_detector(detector, min_face=40)
     large = Sample("hopper", (800, 600)).frame(0)
     assert detect(large)
     assert detect(np.zeros((3, 5, 3), np.uint8)) == []
     assert detect(large)
 
 
-def test_a_face_at_the_edge_has_its_box_inside(model):
+def test_a_face_at_the_edge_has_its_box_inside(detector):
     sample = Sample("hopper")
     x, y, width, height = sample.truth(0)
     cut = sample.frame(0)[y + height // 12 :, : x + width * 9 // 10]
     cut = cv2.copyMakeBorder(cut, 0, 20, 20, 0, cv2.BORDER_REPLICATE)
-    for one in load_detector(model, min_face=60)(cut):
+    for one in load_detector(detector, min_face=60)(cut):
         assert one.y >= 0
         assert one.x + one.width <= cut.shape[1]
 
 
 def test_a_missing_model_is_named(tmp_path):
     with pytest.raises(VisionError, match=r"There is no model at .*gone\.onnx"):
-        load_detector(tmp_path / "gone.onnx", min_face=60)
+        load_detector("yunet", 60, tmp_path / "gone.onnx")
 
 
 def test_a_file_that_is_no_model_is_named(tmp_path):
     (tmp_path / "poem.onnx").write_text("Shall I compare thee to a summer's day?")
     with pytest.raises(VisionError, match=r"poem\.onnx is not a YuNet model"):
-        load_detector(tmp_path / "poem.onnx", min_face=60)
+        load_detector("yunet", 60, tmp_path / "poem.onnx")
+
+
+def test_a_model_of_ones_own_is_used(tmp_path):
+    own = tmp_path / "own.onnx"
+    own.write_bytes((MODELS / "face_detection_yunet_2023mar.onnx").read_bytes())
+    image = Sample("hopper").frame(0)
+    assert load_detector("yunet", 60, own)(image) == load_detector("yunet", 60)(image) != []
+
+
+def test_the_model_is_the_one_whose_source_is_named():
+    sources = (MODELS / "SOURCES.md").read_text()
+    (named,) = re.findall(r"`(\w+\.onnx)`, ([\d,]+) bytes", sources)
+    content = (MODELS / named[0]).read_bytes()
+    assert len(content) == int(named[1].replace(",", ""))
+    assert f"`{hashlib.sha256(content).hexdigest()}`" in sources
+    assert [file.name for file in MODELS.iterdir() if file.suffix == ".onnx"] == [named[0]]

@@ -29,7 +29,7 @@ def run(settings: DetectorSettings) -> None:
     health = Health(
         "camera", "broker", "outbox", service=f"detector {settings.device}/{settings.camera}"
     )
-    detector = load_detector(settings.model, settings.min_face)
+    detector = load_detector(settings.detector, settings.min_face, settings.model)
     outbox = Outbox(settings.outbox, settings.device, settings.camera, settings.outbox_max_bytes)
     health.set("outbox", None)
     rate = FrameRate(settings.fps, time.monotonic())

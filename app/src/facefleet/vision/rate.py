@@ -64,6 +64,6 @@ class FrameRate:
         if work < _BUSY * self._span:
             return finding + "the camera sends no more; set fps to the rate of the camera"
         return finding + (
-            f"detection takes {each:.2f} s per frame; lower fps, raise min_face, use a YuNet "
-            "model, or lower the camera's resolution"
+            f"detection takes {each:.2f} s per frame; lower fps, raise min_face, or "
+            "lower the camera's resolution"
         )
