@@ -11,13 +11,11 @@ import re
 import facefleet_settings as settings
 import pytest
 import yaml
-from ansible.inventory.manager import InventoryManager
 from ansible.parsing.dataloader import DataLoader
-from ansible.template import Templar, trust_as_template
-from ansible.vars.manager import VariableManager
 from facefleet.settings import DetectorSettings
 from pydantic import ByteSize, TypeAdapter
 
+from support.plans import hosts
 from support.role_variables import ROLES
 
 ROOT = ROLES.parent
@@ -105,34 +103,18 @@ def test_every_default_is_used_by_some_test():
 
 
 @pytest.fixture(scope="module")
-def hosts():
-    """Each host of the example's variables, and what an owner has to add to them."""
-    loader = DataLoader()
-    inventory = InventoryManager(loader, sources=[str(ROOT / "inventories/example")])
-    manager = VariableManager(loader, inventory)
-    given = {"ansible_playbook_python": "/usr/bin/python3", "facefleet_pki_password": "secret"}
-    roles = {}
-    for path in ROLES.glob("*/*/**/*.yml"):
-        if path.relative_to(ROLES).parts[1] in ("defaults", "vars"):
-            roles.update(settings.load(loader, path) or {})
-    hostvars = {}
-    for host in inventory.get_hosts():
-        variables = {**roles, **manager.get_vars(host=host), **given, "hostvars": hostvars}
-        hostvars[host.name] = variables
-    for variables in hostvars.values():  # as roles/facefleet/tasks/plan.yml does
-        role = {"role_path": str(ROLES / "facefleet")}
-        plan = trust_as_template("{{ __facefleet_plan }}")
-        variables["facefleet_plan"] = Templar(loader, {**variables, **role}).template(plan)
-    return loader, hostvars, settings.read_roles(loader)[0]
+def example():
+    """The hosts of the example, with what an owner has to add."""
+    found = hosts(ROOT / "inventories/example", facefleet_pki_password="secret")
+    for host in found.values():
+        host.work_out()
+    return found
 
 
 @pytest.mark.parametrize("role", NAMES)
-def test_every_default_fits_its_description_with_the_example(hosts, role):
-    loader, hostvars, specs = hosts
-    for host, variables in hostvars.items():
-        templar = Templar(loader, variables={**variables, "role_path": str(ROLES / role)})
-        for name in default_names(role):
-            value = templar.template(trust_as_template("{{ " + name + " }}"))
-            value = settings.typed(name, value, specs[name])
-            if specs[name]["type"] == "path":
-                assert not str(value).startswith("~"), (host, name)
+def test_every_default_fits_its_description_with_the_example(example, role):
+    specs, _, _ = settings.read_roles(DataLoader())
+    for name in default_names(role):
+        for host in example.values():
+            value = host.value(name, role_path=str(ROLES / role))
+            settings.typed(name, value, specs[name])

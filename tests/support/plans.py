@@ -16,7 +16,6 @@ from ansible.vars.manager import VariableManager
 from support.role_variables import ROLES
 
 ROOT = ROLES.parent
-PARTS = ("facefleet", "app_service", "aws_access", "aws_instance", "aws_network", "aws_storage")
 MACHINE = {
     "ansible_playbook_python": "/venv/bin/python3",
     "facefleet_state_dir": "/state",
@@ -48,10 +47,10 @@ def hosts(*sources: Path, **extra: object) -> dict[str, "Host"]:
     inventory = InventoryManager(loader, sources=[str(source) for source in sources])
     manager = VariableManager(loader, inventory)
     defaults, internals = {}, {}
-    for role in PARTS:
-        defaults |= read(loader, ROLES / role / "defaults/main.yml")
-        for path in sorted((ROLES / role).glob("vars/**/*.yml")):
-            internals |= read(loader, path)
+    for path in sorted(ROLES.glob("*/defaults/main.yml")):
+        defaults |= read(loader, path)
+    for path in sorted(ROLES.glob("*/vars/**/*.yml")):
+        internals |= read(loader, path)
     hostvars = HostVars()
     for host in inventory.get_hosts():
         given = {**manager.get_vars(host=host), **extra, "hostvars": hostvars}

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
 NAME = "facefleet.facefleet"
 GALAXY = yaml.safe_load((ROOT / "galaxy.yml").read_text())
