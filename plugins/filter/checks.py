@@ -1,6 +1,11 @@
 """Rules shared by checks of settings and files."""
 
 import json
+import os
+
+LOCAL_SCENARIO = (
+    "The scenario would change this machine itself: take ansible_connection out of its inventory."
+)
 
 
 def failed_checks(rows):
@@ -10,6 +15,15 @@ def failed_checks(rows):
     """
     found = [row["msg"] for row in rows if row["failed_when"]]
     return [text for msg in found for text in ([msg] if isinstance(msg, str) else msg)]
+
+
+def failed_host_checks(rows, connection):
+    """The same, for a role that changes the host which this connection leads to.
+
+    Molecule's scenarios have hosts of their own: there, none changes this machine.
+    """
+    local_scenario = connection == "local" and "MOLECULE_FILE" in os.environ
+    return [LOCAL_SCENARIO] * local_scenario + failed_checks(rows)
 
 
 def duplicates(values):
@@ -62,6 +76,7 @@ class FilterModule:
             "conflicting_environment": conflicting_environment,
             "duplicates": duplicates,
             "failed_checks": failed_checks,
+            "failed_host_checks": failed_host_checks,
             "invalid_ports": invalid_ports,
             "is_json_object": is_json_object,
         }
