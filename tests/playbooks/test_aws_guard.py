@@ -18,7 +18,7 @@ AWS_YML = "playbooks/aws.yml"
 LOCAL = ROOT / "inventories/local"
 S3_PORT = 31983
 TESTING = {"aws_access_key_id": "testing", "aws_secret_access_key": "testing"}
-SURE = "must not reach the real AWS"
+SURE = "must not use AWS"
 
 
 @contextmanager
@@ -94,11 +94,11 @@ BAD_HOSTS = {
     "no-endpoint": ({"facefleet_s3_endpoint": ""}, "facefleet_s3_endpoint is empty"),
     "no-environment": (
         {"facefleet_aws_environment": {}},
-        "has no AWS_ENDPOINT_URL: set it to facefleet_s3_endpoint",
+        "AWS_ENDPOINT_URL is not set in facefleet_aws_environment: set it to facefleet_s3_endpoint",
     ),
     "the-real-address": (
         {"facefleet_s3_endpoint": "https://s3.eu-central-1.amazonaws.com"},
-        "set the address of an S3 of your own",
+        "is an address of AWS: set it to the address of your own S3",
     ),
 }
 # Each of those that are refused: tests/roles/test_aws_inputs.py.
@@ -119,7 +119,10 @@ def test_local_fleet_that_could_reach_aws_is_refused(state, outside, playbook, t
         said = ran.output.partition(f"fatal: [{host}]: FAILED!")[2].partition("fatal: [")[0]
         said = " ".join(said.split())
         assert sentence in said
-        assert "The shell sets AWS_PROFILE, AWS_ENDPOINT_URL_S3" in said
+        assert (
+            "The environment variable AWS_PROFILE, AWS_ENDPOINT_URL_S3 could direct this run to AWS"
+            in said
+        )
         assert SURE in said
     assert seen == []
     assert not state.exists()

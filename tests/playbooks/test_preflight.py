@@ -16,13 +16,13 @@ CAMERAS = [
 SENTENCES = [
     "Every host: Unknown variable facefleet_buckt: did you mean facefleet_bucket?",
     "cloud-1: facefleet_broker_nodeport is 99999: set it to a port from 30000 to 32767",
-    "cloud-1: facefleet_broker_nodeport cannot be a port",
-    "cloud-1: facefleet_outbox_max_size is much: give a size such as 20GiB",
+    "cloud-1: facefleet_broker_nodeport is not a valid port",
+    "cloud-1: facefleet_outbox_max_size is much: use a size such as 20GiB",
     "cloud-1: facefleet_s3_require_tls must be true or false, not 'perhaps'.",
-    f"edge-1: Door_1, probe, {'a' * 43} cannot name a camera",
-    "edge-1: Several cameras are called door",
-    f"edge-1: The source of the camera door, probe, {'a' * 43} is none",
-    "edge-1: The fps of the camera door is not above 0",
+    f"edge-1: Door_1, probe, {'a' * 43} is not a valid camera name",
+    "edge-1: Several cameras have the name door",
+    f"edge-1: The camera door, probe, {'a' * 43} has an invalid source",
+    "edge-1: The camera door has an invalid fps: set it to a number greater than 0.",
 ]
 
 

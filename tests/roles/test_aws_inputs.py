@@ -132,7 +132,7 @@ def problems_of_the_shell(runtime, environment):
     }
     variables["hostvars"] = {"cloud-1": variables}
     said = RoleVariables("facefleet").value("facefleet_setting_problems", **variables)
-    return [sentence for sentence in said if sentence.startswith("The shell sets ")]
+    return [sentence for sentence in said if sentence.startswith("The environment variable ")]
 
 
 @pytest.mark.parametrize("name", STRONGER)
@@ -141,14 +141,14 @@ def test_shell_that_could_lead_local_processes_to_aws_is_refused(shell, name):
     assert problems_of_the_shell("process", environment) == []
     shell(**{name: "true"})
     (said,) = problems_of_the_shell("process", environment)
-    assert said.startswith(f"The shell sets {name}, which could lead this to the real AWS: unset")
+    assert said.startswith(f"The environment variable {name} could direct this run to AWS: unset")
     assert problems_of_the_shell("process", {**environment, name: "ours"}) == []
 
 
 def test_keys_of_the_shell_beside_those_of_the_inventory_are_refused(shell):
     shell(AWS_ACCESS_KEY_ID="of-another")
     (said,) = problems_of_the_shell("k3s", KEYS)
-    assert said.startswith("The shell sets AWS_ACCESS_KEY_ID, and facefleet_aws_environment has")
+    assert said.startswith("The environment variable AWS_ACCESS_KEY_ID is set, and facefleet_aws")
     assert problems_of_the_shell("k3s", {}) == []  # those of the shell are the fleet's
     shell(**KEYS)
     assert problems_of_the_shell("k3s", KEYS) == []

@@ -67,7 +67,9 @@ def test_source_beside_ones_own_cameras_is_not_ignored(inventory, monkeypatch, s
     own_cameras(inventory, "edge-1")
     cameras, [problem] = plan(inventory, "edge-1")
     assert cameras == CAMERAS
-    assert problem.startswith("SOURCE is set, and the host_vars of edge-1 name other cameras: run")
+    assert problem.startswith(
+        "SOURCE is set, but the host_vars of edge-1 define other cameras: run"
+    )
     assert "secret" not in problem
     assert plan(inventory, "edge-2")[1] == []
 

@@ -38,10 +38,12 @@ def test_a_device_has_its_clouds_authority(authority):
 
 def test_without_an_authority_no_cloud_would_trust_it(tmp_path):
     (said,) = problems(tmp_path)
-    assert said.startswith(f"{ALONE}, and {tmp_path} has no authority that a cloud would trust")
+    assert said.startswith(
+        f"{ALONE}, and {tmp_path} has no certificate authority: add the inventory"
+    )
     assert problems(tmp_path, cloud=["cloud-1"]) == []
 
 
 def test_without_an_address_it_would_reach_no_cloud(authority):
     (said,) = problems(authority, facefleet_cloud_address="")
-    assert said.startswith(f"{ALONE}: name the inventory that has the cloud too (-i), or set")
+    assert said.startswith(f"{ALONE}: add the inventory that has the cloud (-i), or set")
