@@ -229,7 +229,7 @@ def test_site_has_a_sentence_for_each_and_changes_nothing(fleet):
 
 
 def test_a_host_that_answers_no_more_does_not_hold_up_the_look_at_the_others(fleet):
-    ran = fleet.play("playbooks/preflight.yml", inventory="stuck", patience=20)
+    ran = fleet.play("playbooks/preflight.yml", inventory="stuck", check_timeout=20)
     words = " ".join(sentences(ran))
     assert "stuck: The host stopped responding (no answer within 20 s)" in words
     assert "edge-1:" not in words

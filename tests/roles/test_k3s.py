@@ -54,7 +54,7 @@ def test_the_default_release_is_known_by_its_checksum(architecture):
 
 def test_a_release_without_a_known_checksum_is_refused():
     [said] = problems(k3s_version="v1.36.9+k3s1")
-    assert said.startswith("The checksum of k3s-arm64 in k3s v1.36.9+k3s1 is not known: ")
+    assert said.startswith("The checksum of k3s-arm64 in k3s v1.36.9+k3s1 is unknown: ")
     assert "k3s_checksums to {'v1.36.9+k3s1': {k3s-arm64: ...}}" in said
 
 
@@ -96,7 +96,7 @@ def test_a_known_checksum_outranks_the_list_in_the_folder_of_a_release(tmp_path)
 def test_a_host_that_was_set_up_by_another_name_is_refused():
     assert problems({"node": "jetson-1"}) == []
     [said] = problems({"node": "jetson-9"})
-    assert "set up as the node jetson-9, and the inventory calls it jetson-1." in said
+    assert "was set up as jetson-9, but its name in the inventory is jetson-1." in said
 
 
 def test_a_k3s_of_somebody_else_is_refused():
