@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from facefleet.delivery.sender import STATUS_EVERY
+from facefleet.delivery.sender import CHECK_EVERY
 
 from benchmarks.feeder import DEVICE, read_log
 from benchmarks.plain import start
@@ -117,7 +117,7 @@ class Fleet:
     def settle(self) -> None:
         """Wait for what comes late: a thawed processor's PUTs, the last metrics."""
         self._moved = time.monotonic()
-        self.until(lambda: self.still(STATUS_EVERY + 0.2), "the PUTs end")
+        self.until(lambda: self.still(CHECK_EVERY + 0.2), "the PUTs end")
 
     def objects(self) -> Counter[str]:
         """The bucket's objects by content: MD5, how many."""

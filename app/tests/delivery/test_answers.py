@@ -79,7 +79,7 @@ class Device:
 
 @pytest.fixture
 def device(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> Iterator[Device]:
-    monkeypatch.setattr(sender, "STATUS_EVERY", 0.05)
+    monkeypatch.setattr(sender, "CHECK_EVERY", 0.05)
     monkeypatch.setattr(sender, "LAST_RECEIPTS", 0)
     _, port = rig.mosquitto("broker")
     with Listener(port, "faces/#") as listener:

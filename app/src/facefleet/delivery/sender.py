@@ -19,6 +19,7 @@ from pydantic import AnyUrl
 from facefleet.delivery.answers import Answers
 from facefleet.delivery.database import OutboxError
 from facefleet.delivery.outbox import DamagedFaceError, NoStorageError, Outbox
+from facefleet.delivery.reporting import Schedule
 from facefleet.delivery.window import Window
 from facefleet.health import Health
 from facefleet.logging import log
@@ -28,7 +29,7 @@ from facefleet.names import HELLO, FaceName, Receipt, receipts_topic, status_top
 COMMIT_BATCH = 32  # faces per commit
 QUEUE_SIZE = 4 * COMMIT_BATCH  # faces not committed yet; when it is full, the camera waits
 BURST = 64  # faces handed to the socket at once, before receipts are read again
-STATUS_EVERY = 2.0  # seconds
+CHECK_EVERY = 2.0  # seconds between looks at health, metrics and status
 DISK_RETRY = 1.0  # seconds
 LAST_RECEIPTS = 2.0  # seconds to wait for the receipts of faces in flight when stopping
 
@@ -73,6 +74,7 @@ class Sender:
         self._silence: str | None = None  # as last logged
         self._about_camera = about_camera
         self._status = status_topic(outbox.device, outbox.camera)
+        self._schedule = Schedule()
         self._connection = Connection(
             broker,
             f"detector-{outbox.device}-{outbox.camera}",
@@ -196,7 +198,7 @@ class Sender:
         if len(due) == BURST or not self._intake.empty():
             return 0
         wake = self._window.wake() if self._connection.is_up else None
-        return STATUS_EVERY if wake is None else min(STATUS_EVERY, max(0.001, wake - now))
+        return CHECK_EVERY if wake is None else min(CHECK_EVERY, max(0.001, wake - now))
 
     def _is_idle(self) -> bool:
         awaits_receipts = self._connection.is_up and len(self._window) > 0
@@ -242,6 +244,7 @@ class Sender:
     def _on_up(self) -> None:
         self._health.set("broker", None)
         self._window.connected(time.monotonic())
+        self._schedule.restart()
         self._wake.set()
 
     def _on_message(self, topic: str, payload: bytes, retain: bool) -> None:
@@ -306,8 +309,15 @@ class Sender:
             IN_FLIGHT.set(len(self._window))
             RESENT.inc(self._window.resent - resent)
             resent = self._window.resent
-            self._connection.publish(self._status, json.dumps(self._state()).encode(), retain=True)
-            await asyncio.sleep(STATUS_EVERY)
+            self._publish_status(time.monotonic())
+            await asyncio.sleep(CHECK_EVERY)
+
+    def _publish_status(self, now: float) -> None:
+        status = self._state()
+        if self._schedule.is_due(status, now) and self._connection.publish(
+            self._status, json.dumps(status).encode(), retain=True
+        ):
+            self._schedule.published(status, now)
 
     def _delivery_problem(self, now: float) -> str | None:
         """Return why faces are not delivered, or None.

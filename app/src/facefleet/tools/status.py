@@ -3,8 +3,10 @@
 import asyncio
 import contextlib
 import json
+import sys
 import time
 
+from facefleet.delivery.reporting import STATUS_EVERY
 from facefleet.errors import FacefleetError, printable
 from facefleet.mqtt import Connection
 from facefleet.names import LINK_DOWN, STATUSES, is_label
@@ -12,7 +14,8 @@ from facefleet.settings import StatusSettings
 from facefleet.tools.tables import table
 
 SETTLE = 1.0  # seconds without another retained message, if no camera is expected
-FIRST_STATUS = 3.0  # seconds; if the broker retains no statuses, detectors send one every 2 seconds
+HINT = 3.0  # seconds without any status until the user is told why
+FIRST_STATUS = STATUS_EVERY + HINT  # seconds; for brokers that do not retain statuses
 ATTEMPTS = 3  # to connect, with increasing timeouts
 MAX_VALUE = 10**18  # of any count, and of seconds
 COLUMNS = ["captured", "stored", "pending", "refused", "lost", "fps", "p50/s", "p99/s", "state"]
@@ -118,9 +121,18 @@ async def _collect(settings: StatusSettings, expected: set[str], seconds: float)
         if expected and all(map(is_settled, expected)):
             complete.set()
 
+    def hint() -> None:
+        if not found:
+            print(
+                f"The broker has no status of any camera: waiting up to {STATUS_EVERY:.0f} s for "
+                "one. Some brokers do not retain statuses.",
+                file=sys.stderr,
+            )
+
     def on_up() -> None:
         problems.clear()
         end_after(FIRST_STATUS)
+        asyncio.get_running_loop().call_later(HINT, hint)
 
     def on_down(sentence: str) -> None:
         problems.append(sentence)

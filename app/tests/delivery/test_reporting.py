@@ -1,0 +1,65 @@
+"""When a detector's status is sent."""
+
+import pytest
+from facefleet.delivery.reporting import COUNTS_EVERY, STATUS_EVERY, Schedule
+
+STATUS = {
+    "state": "online",
+    "camera": "ok",
+    "fps": 4.9,
+    "captured": 7,
+    "stored": 7,
+    "pending": 0,
+    "dead": 0,
+    "p50": 0.02,
+}
+
+
+@pytest.fixture
+def schedule() -> Schedule:
+    schedule = Schedule()
+    schedule.published(STATUS, 100)
+    return schedule
+
+
+def test_the_first_status_is_due_and_so_is_the_first_on_each_connection() -> None:
+    schedule = Schedule()
+    assert schedule.is_due(STATUS, 0)
+    schedule.published(STATUS, 0)
+    assert not schedule.is_due(STATUS, 1)
+    schedule.restart()
+    assert schedule.is_due(STATUS, 1)
+
+
+@pytest.mark.parametrize(
+    "news",
+    [
+        {"camera": "The camera was unplugged."},
+        {"dead": 1},
+        {"epoch": "0badcafe"},
+    ],
+)
+def test_a_change_of_state_is_due_immediately(schedule: Schedule, news: dict) -> None:
+    assert schedule.is_due({**STATUS, **news}, 100.1)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [({"captured": 0}, {"captured": 1}), ({"stored": 0}, {"stored": 1}), ({"p50": None}, {})],
+)
+def test_the_first_face_is_due_immediately(before: dict, after: dict) -> None:
+    schedule = Schedule()
+    schedule.published({**STATUS, **before}, 100)
+    assert schedule.is_due({**STATUS, **after}, 100.1)
+
+
+@pytest.mark.parametrize("count", [{"captured": 8}, {"stored": 8}, {"pending": 1}])
+def test_counts_that_grow_wait(schedule: Schedule, count: dict) -> None:
+    assert not schedule.is_due({**STATUS, **count}, 100 + COUNTS_EVERY - 0.1)
+    assert schedule.is_due({**STATUS, **count}, 100 + COUNTS_EVERY)
+
+
+@pytest.mark.parametrize("now", [STATUS, {**STATUS, "fps": 5.1, "p50": 0.03}])
+def test_without_a_change_a_status_is_due_once_a_minute(schedule: Schedule, now: dict) -> None:
+    assert not schedule.is_due(now, 100 + STATUS_EVERY - 0.1)
+    assert schedule.is_due(now, 100 + STATUS_EVERY)
