@@ -246,13 +246,20 @@ class _Walk:
     def _window(self, start: datetime, ceiling: str, all_of_it: bool = True) -> list[Entry] | None:
         """Return the entries from `start` up to `ceiling`, or None if the response is truncated.
 
-        No real camera fills a response within a microsecond, or without any face: then the first
-        entries must do.
+        No real camera fills a response within a microsecond: then the first entries must do.
+        Responses without any face are skipped.
         """
-        self._count()
         prefix = self._camera.prefix
-        page = self._bucket.page(prefix, after=prefix + moment(start), limit=PAGE)
-        entries = [entry for entry in page.entries if entry.key < ceiling]
+        after = prefix + moment(start)
+        while True:
+            self._count()
+            page = self._bucket.page(prefix, after, limit=PAGE)
+            entries = [entry for entry in page.entries if entry.key < ceiling]
+            if not page.truncated or len(entries) < len(page.entries):
+                break
+            if not entries or any(face_of(entry.key) for entry in entries):
+                break
+            after = entries[-1].key
         if len(entries) < len(page.entries):
             later = map(Face.of, page.entries[len(entries) :])
             self._future = [face for face in later if face and is_future(face)] or self._future
