@@ -42,7 +42,7 @@ audit: ## Hold every outbox against the bucket
 	@$(FLEET); FACEFLEET_BUCKET=$$BUCKET FACEFLEET_RETENTION_DAYS=$$RETENTION_DAYS facefleet audit .facefleet/*/outbox-*.sqlite
 
 # In this order two jobs at a time are done at about the same time.
-test: test-packages install-test lint molecule-quick unit molecule-processes ## The whole suite (make -j 2 test: on two cores)
+test: test-packages install-test lint molecule-quick unit-app unit-ansible molecule-processes ## The whole suite (make -j 2 test: on two cores)
 
 test-arm64: ## Every image for arm64 on this amd64 machine, and each service started in it (long)
 	scripts/test-arm64.sh
@@ -55,8 +55,12 @@ lint: install-test ## Style and layers
 	pytest --quiet tests/repository/test_task_names.py
 	cd app && lint-imports
 
-unit: install-test install-audit ## The app's tests, those of the roles, and those of the playbooks on an AWS of this machine
+unit: unit-app unit-ansible ## The app's tests, those of the roles, and those of the playbooks on an AWS of this machine
+
+unit-app: install-test
 	cd app && pytest
+
+unit-ansible: install-test install-audit
 	pytest --numprocesses=2 --dist=loadfile
 
 molecule: molecule-processes molecule-quick ## The roles: on this machine, and with Docker on hosts of their own

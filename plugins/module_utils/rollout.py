@@ -1,17 +1,23 @@
 """Rollouts in Kubernetes: wait for their end, and diagnose those that fail."""
 
 import contextlib
+import math
 import time
 import urllib.parse
 
 from ansible_collections.facefleet.facefleet.plugins.module_utils.cluster import NotUpError
 from ansible_collections.facefleet.facefleet.plugins.module_utils.host import unready
 
-# Waiting for these to pass by themselves is in vain.
-GIVEN_UP = (
-    *("CrashLoopBackOff", "CreateContainerConfigError", "CreateContainerError"),
-    *("ErrImageNeverPull", "InvalidImageName", "RunContainerError"),
-)
+# Seconds after which waiting is in vain. A busy kubelet passes through some of these: it reports
+# CreateContainerConfigError if a ConfigMap has not arrived yet, and tries again.
+GIVEN_UP_AFTER = {
+    "CrashLoopBackOff": 0,
+    "CreateContainerConfigError": 45,
+    "CreateContainerError": 45,
+    "ErrImageNeverPull": 0,
+    "InvalidImageName": 0,
+    "RunContainerError": 45,
+}
 
 
 class Rollout:
@@ -25,16 +31,21 @@ class Rollout:
 
     def wait(self, timeout):
         """Wait for the end. Raises NotUpError if it does not come in time, or cannot come."""
-        deadline = time.monotonic() + timeout
+        began = time.monotonic()
+        obstacle, since = None, began
         while True:
             workload = self._cluster.get(self._kind, self._name)[0]
             if ended(workload):
                 return
             pod = self._replaced(workload)
             state = _waiting(pod)
-            if state.get("reason") in GIVEN_UP:
+            now = time.monotonic()
+            current = pod and (pod["metadata"]["uid"], state.get("reason"))
+            if current != obstacle:
+                obstacle, since = current, now
+            if now - since >= GIVEN_UP_AFTER.get(state.get("reason"), math.inf):
                 raise NotUpError(f"{self._name} does not start: {_sentence(state)}.")
-            if time.monotonic() > deadline:
+            if now - began > timeout:
                 problem = self._problem(pod)
                 raise NotUpError(f"{self._name} is not ready after {timeout} s: {problem}.")
             time.sleep(1)
