@@ -15,7 +15,7 @@ export SOURCE V
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo status verify audit audit-deps test test-arm64 lint unit molecule molecule-hosts molecule-processes molecule-quick faults bench stop clean distclean requirements prerequisites install install-test install-audit test-packages
+.PHONY: help demo status verify audit audit-deps test test-arm64 lint unit unit-app unit-ansible molecule molecule-hosts molecule-processes molecule-quick faults bench stop clean distclean requirements prerequisites install install-test install-audit test-packages
 
 help: ## List what make can do
 	@sed -n 's/^\([a-z0-9-]*\):.* ## /\1\t/p' Makefile | while IFS="$$(printf '\t')" read -r name text; do \
