@@ -242,7 +242,7 @@ def test_a_life(aws, fleet):
         drift(made)
         repaired = play(AWS_YML, inventory)
         assert repaired.code == 0, repaired.output
-        assert "are removed, as added by hand" in repaired.flat
+        assert "and are removed, because they were added by hand" in repaired.flat
         assert "tcp 8080 from 0.0.0.0/0" in repaired.flat
         check(made, ("tcp", 31883, 31883, SISTER))
         assert {name: vm["InstanceId"] for name, vm in made.vms.items()} == ids

@@ -43,31 +43,37 @@ def network(**more):
 # Host to what it runs, and what it must say. What is wrong whatever AWS has is in
 # tests/roles/test_aws_inputs.py.
 REFUSALS = {
-    "bad-input": (bucket("Faces"), "bucket's name is Faces: set facefleet_bucket to 3 to 63"),
-    "taken": (bucket("strangers-faces"), "is another account's: names are unique in all of AWS"),
-    "mixed": (bucket("mixed-faces"), "holds other things than faces (accounts/)"),
-    "untagged": (bucket("untagged-faces"), "was not made by facefleet and is not empty"),
+    "bad-input": (
+        bucket("Faces"),
+        "Faces is not a valid bucket name: set facefleet_bucket to 3 to 63",
+    ),
+    "taken": (
+        bucket("strangers-faces"),
+        "belongs to another AWS account: names are unique in all of AWS",
+    ),
+    "mixed": (bucket("mixed-faces"), "contains objects that are not facefleet's (accounts/)"),
+    "untagged": (bucket("untagged-faces"), "was not created by facefleet and is not empty"),
     "elsewhere": (bucket("irish-faces"), "is in eu-west-1, not in eu-central-1"),
     "no-region": (
         {"role": "aws_account", "facefleet_region": "eu-nowhere-1"},
-        "AWS has no region eu-nowhere-1 for this account: set facefleet_region to one of",
+        "This AWS account cannot use the region eu-nowhere-1: set facefleet_region to one of",
     ),
     "role-of-others": (
         {"role": "aws_access", "facefleet_bucket": "theirs-faces"},
-        "an IAM role theirs-faces that facefleet did not make",
+        "The IAM role theirs-faces exists but was not created by facefleet",
     ),
     "group-of-others": (
         network(facefleet_bucket="theirs-faces"),
-        "a security group theirs-faces that facefleet did not make",
+        "The security group theirs-faces exists but was not created by facefleet",
     ),
     "no-vpc": (network(facefleet_vpc_id="vpc-0123456789abcdef0"), "vpc-0123456789abcdef0"),
     "no-such-type": (
         {"role": "aws_instance", "aws_instance_type": "t9.huge"},
-        "AWS has no type t9.huge in eu-central-1: set aws_instance_type to one that it has",
+        "AWS does not offer t9.huge in eu-central-1: set aws_instance_type to a type",
     ),
     "no-vm": (
         {"role": "aws_instance", "part": "find"},
-        "no-vm has no VM yet: make it by playbooks/aws.yml",
+        "no-vm has no VM yet: create it with site.yml or playbooks/aws.yml",
     ),
 }
 
@@ -104,7 +110,7 @@ def test_role_that_cannot_do_its_work_has_a_sentence_and_changes_nothing(there, 
     }
     refusals = {
         **REFUSALS,
-        "mars": (mars, "no list of regions in mars-north-1: see that there is such a region"),
+        "mars": (mars, "no list of regions in mars-north-1: check that this region exists"),
     }
     said = roles({host: variables for host, (variables, _) in refusals.items()})
     assert {host: words for host, words in said.items() if refusals[host][1] not in words} == {}
@@ -134,11 +140,11 @@ def test_all_bad_inputs_are_said_at_once_and_first(there, fleet, playbook):
     assert done.code != 0
     said = words(done)
     for sentence in (
-        "cloud-1: facefleet_region is mars-1, and AWS has no such region",
-        "cloud-1: Faces are kept for 0 days",
+        "cloud-1: facefleet_region is mars-1, which is not a region of AWS",
+        "cloud-1: facefleet_retention_days is 0 and aws_storage_quarantine_days is",
         "cloud-1: facefleet_ssh_allowed_cidrs is 0.0.0.0/0, which is the whole internet",
         "cloud-1: aws_instance_type is big",
-        "Every host: There is no ssh key /nowhere.pub",
+        "Every host: The ssh key /nowhere.pub does not exist",
         "Nothing was changed on any host.",
     ):
         assert sentence in said, done.output
@@ -155,9 +161,9 @@ def test_what_aws_would_refuse_later_is_said_before_anything_is_made(there, flee
     assert done.code != 0
     said = words(done)
     for sentence in (
-        "cloud-1: There is an IAM role theirs-faces that facefleet did not make",
-        "cloud-1: There is a security group theirs-faces that facefleet did not make",
-        "cloud-2: AWS has no type t9.huge in eu-central-1",
+        "cloud-1: The IAM role theirs-faces exists but was not created by facefleet",
+        "cloud-1: The security group theirs-faces exists but was not created by facefleet",
+        "cloud-2: AWS does not offer t9.huge in eu-central-1",
     ):
         assert sentence in said, done.output
     assert snapshot(there) == before

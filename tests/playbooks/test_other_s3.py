@@ -106,9 +106,9 @@ def test_what_an_s3_lacks_is_done_without(aws, roles):
     assert words["less"] == again["less"] == ""
     assert words["pretends"] == again["pretends"] == ""
     assert words["as-it-is"] == words["as-text"] == ""
-    assert words["missing"].startswith("There is no bucket missing-faces, and")
+    assert words["missing"].startswith("The bucket missing-faces does not exist, and")
     for host in ("no-tags", "no-tags-after-all"):
-        assert words[host].startswith("This S3 has no tags, by which facefleet would know"), host
+        assert words[host].startswith("This S3 does not support tags, by which facefleet"), host
     assert "less-faces" in {bucket["Name"] for bucket in s3.list_buckets()["Buckets"]}
     tags = s3.get_bucket_tagging(Bucket="less-faces")["TagSet"]
     assert tags == [{"Key": "facefleet", "Value": "less-faces"}]

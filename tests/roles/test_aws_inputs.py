@@ -41,19 +41,31 @@ def test_inputs_in_order_have_no_sentence(role):
 @pytest.mark.parametrize(
     ("role", "settings", "sentence"),
     [
-        ("aws_storage", {"facefleet_bucket": "Faces"}, "The bucket's name is Faces: set"),
-        ("aws_storage", {"facefleet_bucket": "my.faces"}, "The bucket's name is my.faces: set"),
-        ("aws_storage", {"facefleet_bucket": "-faces"}, "The bucket's name is -faces: set"),
-        ("aws_storage", {"facefleet_bucket": "a" * 64}, f"The bucket's name is {'a' * 64}: set"),
-        ("aws_storage", {"facefleet_retention_days": 0}, "Faces are kept for 0 days and"),
-        ("aws_storage", {"aws_storage_quarantine_days": 0}, "Faces are kept for 14 days and"),
-        ("aws_account", {"facefleet_region": "mars-1"}, "facefleet_region is mars-1, and AWS has"),
+        ("aws_storage", {"facefleet_bucket": "Faces"}, "Faces is not a valid bucket name: set"),
+        (
+            "aws_storage",
+            {"facefleet_bucket": "my.faces"},
+            "my.faces is not a valid bucket name: set",
+        ),
+        ("aws_storage", {"facefleet_bucket": "-faces"}, "-faces is not a valid bucket name: set"),
+        (
+            "aws_storage",
+            {"facefleet_bucket": "a" * 64},
+            f"{'a' * 64} is not a valid bucket name: set",
+        ),
+        ("aws_storage", {"facefleet_retention_days": 0}, "facefleet_retention_days is 0 and"),
+        ("aws_storage", {"aws_storage_quarantine_days": 0}, "facefleet_retention_days is 14 and"),
+        ("aws_account", {"facefleet_region": "mars-1"}, "facefleet_region is mars-1, which is not"),
         (
             "aws_network",
             {"facefleet_ssh_allowed_cidrs": "0.0.0.0/0"},
             "facefleet_ssh_allowed_cidrs is 0.0.0.0/0, which is the whole internet",
         ),
-        ("aws_network", {"facefleet_ssh_allowed_cidrs": ""}, "Nobody may use ssh to set up the"),
+        (
+            "aws_network",
+            {"facefleet_ssh_allowed_cidrs": ""},
+            "facefleet_ssh_allowed_cidrs is empty, so",
+        ),
         (
             "aws_network",
             {"devices": {"edge-1": "::/0"}},
@@ -67,15 +79,15 @@ def test_inputs_in_order_have_no_sentence(role):
         (
             "aws_network",
             {"devices": {"edge-1": "", "edge-2": "192.0.2.7"}},
-            "Nobody says from where edge-1 will reach the broker: set facefleet_broker_",
+            "facefleet_broker_allowed_cidrs is not set for edge-1: set it to",
         ),
         (
             "aws_instance",
             {"facefleet_ssh_public_key_file": "/nowhere.pub"},
-            "There is no ssh key /nowhere.pub: make one (ssh-keygen -t ed25519)",
+            "The ssh key /nowhere.pub does not exist: create one (ssh-keygen -t",
         ),
-        ("aws_instance", {"aws_instance_type": "big"}, "aws_instance_type is big: give one of"),
-        ("aws_instance", {"aws_instance_type": "T3.big"}, "aws_instance_type is T3.big: give one"),
+        ("aws_instance", {"aws_instance_type": "big"}, "aws_instance_type is big, which is not"),
+        ("aws_instance", {"aws_instance_type": "T3.big"}, "aws_instance_type is T3.big, which is"),
     ],
 )
 def test_wrong_input_has_a_sentence(role, settings, sentence):
