@@ -4,10 +4,12 @@ import re
 
 import facefleet_settings
 import pytest
+import report
 import yaml
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar, trust_as_template
 
+from support.plans import hosts
 from support.role_variables import ROLES
 
 SPECS = yaml.safe_load((ROLES / "facefleet/meta/argument_specs.yml").read_text())
@@ -144,3 +146,19 @@ def test_what_follows_is_checked_as_if_a_refused_setting_had_its_default():
     )
     given = {"facefleet_broker_nodeport": "many", "facefleet_bucket": "A", "checks": checks}
     assert settings("checks", **given) == ["a port", "A"]
+
+
+def test_the_example_is_refused_by_the_names_of_what_to_fill_in():
+    """That such problems end a run: tests/playbooks/test_preflight.py."""
+    found = hosts(ROLES.parent / "inventories/example", facefleet_pki_password="secret")
+    problems = {name: host.problems for name, host in found.items()}
+    said = report.problem_report(problems, list(found))
+    for sentence in (
+        "Every host: facefleet_bucket is example-facefleet-faces, as in inventories/example: set "
+        "it to your own.",
+        "jetson-1: ansible_host is 192.0.2.11, as in inventories/example: set it to your own.",
+        "jetson-2: The source of the camera yard is rtsp://192.0.2.50/stream1, as in "
+        "inventories/example: set it to your own.",
+    ):
+        assert said.count(sentence) == 1, said
+    assert said[-1] == "Nothing was changed on any host. Fix these problems and run again."

@@ -1,4 +1,4 @@
-"""A role checks its host before it changes it, and no role does so twice in a run of site.yml."""
+"""Before any change, every playbook checks the settings, and each role a host, once in a run."""
 
 import pytest
 import yaml
@@ -55,3 +55,11 @@ def test_a_playbook_checks_a_host_unless_a_preflight_of_the_run_has(role):
 def test_every_role_that_changes_hosts_is_known_here():
     on_hosts = {role.name for role in PRESENT if not role.name.startswith("aws_")}
     assert on_hosts == set(ON_HOSTS)
+
+
+@pytest.mark.parametrize("path", sorted(PLAYBOOKS[0].parent.glob("*.yml")))
+def test_every_playbook_checks_the_settings_first(path):
+    first = yaml.safe_load(path.read_text())[0]
+    starts = {"settings.yml": "Check the groups", "site.yml": "preflight.yml"}
+    expected = starts.get(path.name, "settings.yml")
+    assert first.get("ansible.builtin.import_playbook", first["name"]) == expected

@@ -86,8 +86,8 @@ class Host:
         self.variables = {**variables, "role_path": role, "ansible_search_path": [role]}
         # As playbooks/settings.yml does.
         self.settings = self.value("lookup('facefleet.facefleet.facefleet_settings')")
-        problems = self.settings.pop("problems")
-        assert [one for one in problems if "inventories/example" not in one] == []
+        self.problems = self.settings.pop("problems")
+        assert [one for one in self.problems if "inventories/example" not in one] == []
         self.variables |= {**self.settings, **MACHINE}
         self.pods = pods
         self.part = "edge" if "edge" in self.variables["group_names"] else "cloud"
