@@ -49,6 +49,9 @@ def inventory_problems(hostvars, groups, hosts, whole_fleet=False):
             )
             for host in names:
                 problems.setdefault(host, []).append(problem)
+    for host in set(groups.get("cloud", [])).intersection(groups.get("edge", [])):
+        problem = "This host is in both groups, cloud and edge: remove it from one of them."
+        problems.setdefault(host, []).append(problem)
     if whole_fleet and not groups.get("edge"):
         problem = (
             "The group edge has no hosts: add the devices to it, or deploy only the cloud "

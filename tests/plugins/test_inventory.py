@@ -99,6 +99,16 @@ def test_local_hosts_share_their_machine():
     assert inventory.inventory_problems(known, GROUPS, list(known)) == {}
 
 
+def test_a_host_is_no_cloud_and_device_at_once():
+    """It would have a device's services alone."""
+    known = hosts()
+    both = {"cloud": ["cloud-1"], "edge": ["cloud-1", "jetson-1"]}
+    said = inventory.inventory_problems(known, both, list(known))
+    sentence = "This host is in both groups, cloud and edge: remove it from one of them."
+    assert said == {"cloud-1": [sentence]}
+    assert inventory.inventory_problems(known, both, ["jetson-1"]) == {}
+
+
 def test_a_whole_fleet_has_devices():
     known = hosts()
     said = inventory.inventory_problems(known, {"cloud": ["cloud-1"], "edge": []}, known, True)
