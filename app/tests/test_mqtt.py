@@ -333,8 +333,13 @@ async def grant(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
     await writer.drain()
 
 
-def test_a_link_that_swallows_everything_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("idle", [1, 1000])
+def test_a_link_that_swallows_everything_is_given_up(
+    idle: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a ping if the link is idle, and otherwise once something was sent."""
     monkeypatch.setattr(session, "KEEPALIVE", 1)
+    monkeypatch.setattr(session, "IDLE", idle)
 
     async def story() -> None:
         async def swallow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -343,11 +348,33 @@ def test_a_link_that_swallows_everything_is_given_up(monkeypatch: pytest.MonkeyP
                 pass
 
         async with server(swallow) as port, running(Client(port)) as client:
+            await until(lambda: client.ups)
+            if idle > 1:
+                assert client.connection.publish("status/edge-1", b"on")
             await until(lambda: client.downs)
-            assert client.ups
             assert "no response for" in client.downs[0]
 
     asyncio.run(story())
+
+
+def test_an_idle_link_carries_few_pings(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session, "KEEPALIVE", 1)
+    monkeypatch.setattr(session, "IDLE", 3)
+    pings: list[float] = []
+
+    async def story() -> None:
+        async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await grant(reader, writer)
+            while await reader.read(2) == b"\xc0\x00":
+                pings.append(asyncio.get_running_loop().time())
+                writer.write(b"\xd0\x00")
+
+        async with server(answer) as port, running(Client(port)) as client:
+            await until(lambda: len(pings) == 3)
+            assert client.downs == []
+
+    asyncio.run(story())
+    assert pings[2] - pings[0] > 5
 
 
 def test_a_link_that_is_slow_and_moves_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,8 @@ from paho.mqtt.client import MQTTMessage, topic_matches_sub
 from facefleet.logging import log
 from facefleet.wire import Wire
 
-KEEPALIVE = 10  # seconds; a dead link is noticed within twice that time
+KEEPALIVE = 10  # seconds; a dead link is noticed within twice that time after something was sent
+IDLE = 75  # seconds without a byte from the broker until a ping, if nothing was sent either
 MIN_TIMEOUT, MAX_TIMEOUT = 5, 30  # seconds for a response; doubled after each timeout
 CLOSE_TIMEOUT = 1  # second for the DISCONNECT and for TLS to close
 
@@ -113,10 +114,10 @@ class Session:
             return End(str(error))
         self._took = loop.time() - began
         self._timeout.connected(self._took)
-        # Mosquitto disconnects clients that are silent for one and a half times as long.
         keep_alive = min(max(KEEPALIVE, 4 * self._took), 6 * KEEPALIVE)
         client = self.wire.client
-        client.connect(self._broker.host, self._broker.port, round(keep_alive))
+        # Brokers disconnect clients that are silent for one and a half times as long.
+        client.connect(self._broker.host, self._broker.port, round(IDLE + keep_alive))
         watch = asyncio.create_task(self._keep_alive(keep_alive))
         try:
             sentence = await self._ended
@@ -249,15 +250,21 @@ class Session:
             self._ended.set_result(sentence)
 
     async def _keep_alive(self, seconds: float) -> None:
-        """Ping the broker. End the session if no bytes arrive and the network accepts none."""
+        """Ping the broker. End the session if no bytes arrive and the network accepts none.
+
+        Pings take a large part of what an idle device sends over its uplink. So they are rare
+        unless something was sent to which the broker has not reacted.
+        """
         wire = self.wire
-        received, unsent, quiet, silent = 0, 0, 0, 0
+        received, unsent = 0, 0
+        quiet = idle = 0  # turns of a second each, as the process may have been suspended
         while True:
             await asyncio.sleep(1)
-            progress = wire.received > received or wire.unsent < unsent
+            heard = wire.received > received
+            progress = heard or wire.unsent < unsent
             received, unsent = wire.received, wire.unsent
-            quiet = 0 if progress else quiet + 1  # turns, as the process may have been suspended
-            silent += 1
+            quiet = quiet + 1 if wire.is_owed and not progress else 0
+            idle = 0 if heard else idle + 1
             limit = 2 * seconds if received else self._timeout.seconds
             if quiet > limit:
                 if not received:
@@ -266,9 +273,9 @@ class Session:
                     f"the connection to {self._broker.address} ended "
                     f"(no response for {limit:.3g} s): is the link up?"
                 )
-            if silent >= seconds / 2:
+            if idle >= (seconds / 2 if wire.is_owed else IDLE):
                 wire.ping()
-                silent = 0
+                idle = 0
 
 
 class _ConnectError(Exception):

@@ -40,6 +40,7 @@ class Wire(asyncio.Protocol):
         self._unsent = 0  # bytes in it
         self._closed = asyncio.Event()
         self.received = 0  # bytes
+        self.is_owed = False  # something was sent after the last bytes were received
         self.client = _Client(self, client_id)
 
     # -- the loop's side -----------------------------------------------------------------------
@@ -49,6 +50,7 @@ class Wire(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self.received += len(data)
+        self.is_owed = False
         for packet in self._splitter.feed(data):
             if isinstance(packet, Message):
                 self._receive(packet)
@@ -110,6 +112,7 @@ class Wire(asyncio.Protocol):
             asyncio.get_running_loop().call_soon(self._flush)
         self._out.append(data)
         self._unsent += len(data)
+        self.is_owed = True
 
     def _flush(self) -> None:
         if self._out and not self._transport.is_closing():

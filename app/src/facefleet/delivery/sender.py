@@ -315,7 +315,7 @@ class Sender:
     def _publish_status(self, now: float) -> None:
         status = self._state()
         if self._schedule.is_due(status, now) and self._connection.publish(
-            self._status, json.dumps(status).encode(), retain=True
+            self._status, json.dumps(status, separators=(",", ":")).encode(), retain=True
         ):
             self._schedule.published(status, now)
 

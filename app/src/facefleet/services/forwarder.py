@@ -45,7 +45,9 @@ async def _relay(settings: ForwarderSettings, health: Health) -> None:
             edge.publish(HELLO, b"")
 
     def to_cloud(topic: str, payload: bytes, _retain: bool) -> None:
-        _forward(cloud, topic, payload, qos, retain=topic.startswith("status/"), to="cloud")
+        is_status = topic.startswith("status/")
+        # The acknowledgement of a status shows that the link works, which saves a ping.
+        _forward(cloud, topic, payload, max(qos, is_status), retain=is_status, to="cloud")
 
     def to_edge(topic: str, payload: bytes, _retain: bool) -> None:
         _forward(edge, topic, payload, qos, retain=False, to="edge")
