@@ -29,11 +29,11 @@ USAGES = {
     "clientAuth": ExtendedKeyUsageOID.CLIENT_AUTH,
 }
 LONGEST = 10_000  # characters of a request
-EARLY = datetime.timedelta(hours=1)  # a device's clock may be late
+EARLY = datetime.timedelta(hours=1)  # a device's clock may be slow
 
 
 class RefusedError(Exception):
-    """A request that is not signed: the sentence says why."""
+    """The request is refused; the message says why."""
 
 
 class ActionModule(ActionBase):
@@ -58,7 +58,7 @@ class ActionModule(ActionBase):
 
 
 def names_due(host, groups, on_controller):
-    """The names that a host may be certified by, each with its usage."""
+    """Return the names for which a host may have certificates, each with its usage."""
     if on_controller:
         return OPERATOR
     due = {}
@@ -70,7 +70,7 @@ def names_due(host, groups, on_controller):
 
 
 class Wanted:
-    """What a certificate says."""
+    """The desired content of a certificate."""
 
     def __init__(self, name, usage, addresses):
         self.name, self.usage = name, usage
@@ -99,14 +99,14 @@ class Wanted:
     def of(cls, arguments, due):
         name, usage = arguments["name"], arguments["usage"]
         if due.get(name) != usage:
-            may = ", ".join(due) or "none: it is in neither of the groups cloud and edge"
+            may = ", ".join(due) or "none, as it is in neither of the groups cloud and edge"
             raise RefusedError(
-                f"This host is to have a certificate of {name} for {usage}, and the names that it "
-                f"may have are {may}: correct pki_certificates."
+                f"This host may not have a certificate of {name} for {usage}, only of its own "
+                f"names ({may}): correct pki_certificates."
             )
         addresses = arguments.get("addresses") or []
         if addresses and usage != "serverAuth":
-            raise RefusedError(f"{name} is no server, and its certificate has no addresses.")
+            raise RefusedError(f"{name} is not a server: remove the addresses of its certificate.")
         return cls(name, usage, addresses)
 
 
@@ -119,13 +119,17 @@ def general_name(address):
             return x509.DNSName(value)
     except ValueError:
         pass
-    raise RefusedError(f"{address} is no address of a server: write DNS:broker or IP:192.0.2.1.")
+    raise RefusedError(
+        f"{address} is not a valid address: use one such as DNS:broker or IP:192.0.2.1."
+    )
 
 
 def requested_key(text, wanted):
-    """The public key of a request that asks for what is wanted, and for nothing else."""
+    """Return the public key of a request, which must ask for exactly what is wanted."""
     if not isinstance(text, str) or len(text) > LONGEST:
-        raise RefusedError("This host's openssl returns no request: see who has changed it.")
+        raise RefusedError(
+            "This host's openssl returns no request: check whether it was tampered with."
+        )
     try:
         request = x509.load_pem_x509_csr(text.encode())
         key = request.public_key()
@@ -134,31 +138,34 @@ def requested_key(text, wanted):
         subject = request.subject
     except (ValueError, TypeError, UnsupportedAlgorithm, x509.DuplicateExtension) as error:
         raise RefusedError(
-            "This host's openssl returns no request that can be read: see who has changed it."
+            "This host's openssl returns an invalid request: check whether it was tampered with."
         ) from error
     if (
         not valid
         or not isinstance(key, EllipticCurvePublicKey)
         or not isinstance(key.curve, SECP256R1)
     ):
-        raise RefusedError("This host's request is not signed by a key of the curve P-256.")
+        raise RefusedError(
+            "This host's request is not signed with a P-256 key: check whether its openssl was "
+            "tampered with."
+        )
     if subject != wanted.subject or asked != wanted.extensions:
         raise RefusedError(
-            f"This host asks for a certificate of {shown(subject)} with {shown(asked)}, and may "
-            f"have {wanted.name} for {wanted.usage} alone: see who has changed its openssl, and "
-            "do not trust this host."
+            f"This host requests a certificate of {shown(subject)} with {shown(asked)}, but may "
+            f"only have one of {wanted.name} for {wanted.usage}. Its openssl may have been "
+            "tampered with: do not trust this host until you know why."
         )
     return key
 
 
 def shown(value):
-    """A host's own words, not endless."""
+    """Return text from a host, truncated."""
     text = value.rfc4514_string() if isinstance(value, x509.Name) else str(list(value.values()))
     return text[:300]
 
 
 class Authority:
-    """The authority in a folder, by the names that create_authority.yml gives its files."""
+    """The authority in a folder, with the file names of create_authority.yml."""
 
     def __init__(self, folder, password):
         self._authorities = folder / "authorities"
@@ -168,7 +175,7 @@ class Authority:
         self._password = password.encode() if password else None
 
     def certify(self, wanted, key, days, dry_run):
-        """Whether a certificate was signed, or would be."""
+        """Sign a certificate if needed. Return whether one was signed, or would be."""
         if (self._revoked / wanted.name).exists():
             raise RefusedError(f"{wanted.name} was revoked: give the host another name.")
         if dry_run and not (self._current / "ca.crt").exists():
@@ -195,7 +202,7 @@ class Authority:
         partial.replace(path)
 
     def files(self, name):
-        """Where an authority follows another, both are trusted, and both list what is revoked."""
+        """Return the files of a host. During a rotation, they contain both authorities."""
         path = self._issued / f"{name}.crt"
         if not path.exists():
             return {}
@@ -226,7 +233,7 @@ def build(wanted, key, ca, now, end):
 
 
 def serves(present, wanted, key, ca, until):
-    """Whether a certificate is still the one that is wanted, of that authority, at a time."""
+    """Return whether a certificate is as wanted, signed by `ca`, and valid until a time."""
     says = {type(extension.value): extension.value for extension in present.extensions}
     says.pop(x509.AuthorityKeyIdentifier, None)
     says.pop(x509.SubjectKeyIdentifier, None)

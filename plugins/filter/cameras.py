@@ -33,12 +33,12 @@ def exists(result):
 
 def missing(item):
     what = (
-        "device: connect it (ls /dev/video* /dev/v4l/by-id/* shows those there are)"
+        "device: connect it (ls /dev/video* /dev/v4l/by-id/* lists the existing ones)"
         if item["path"].startswith("/dev/")
-        else "file or folder: put it there"
+        else "file or folder: create it"
     )
     return (
-        f"The {item['key']} of the camera {item['camera']} is {item['path']}, and this host has no "
+        f"The {item['key']} of the camera {item['camera']} is {item['path']}, but this host has no "
         f"such {what}, or correct facefleet_cameras."
     )
 

@@ -4,7 +4,7 @@ import json
 import os
 
 LOCAL_SCENARIO = (
-    "The scenario would change this machine itself: take ansible_connection out of its inventory."
+    "The scenario would change this machine itself: remove ansible_connection from its inventory."
 )
 
 

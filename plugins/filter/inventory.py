@@ -20,7 +20,7 @@ def misplaced_hosts(hostvars, groups, hosts):
     fleet = fleet_hosts(groups)
     others = [host for host in hosts if host not in fleet]
     builders = {hostvars[host].get("app_image_builder") for host in fleet} if others else set()
-    said = "in no group that facefleet knows: name the host under cloud or edge (hosts.yml)."
+    said = "The host is in no group that facefleet knows: add it to cloud or edge (hosts.yml)."
     return {
         host: [said] for host in others if host not in builders and is_misplaced(hostvars[host])
     }
@@ -111,7 +111,7 @@ def shared_ports(hostvars, host, hosts):
         if len(names) > 1 and any(name.startswith(f"{host} (") for name in names):
             shared.setdefault(" and ".join(dict.fromkeys(names)), []).append(str(port))
     return [
-        f"{names} have the same ports: {', '.join(same)}. Give each ports of its own."
+        f"{names} have the same ports: {', '.join(same)}. Give each its own ports."
         for names, same in shared.items()
     ]
 

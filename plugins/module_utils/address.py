@@ -2,35 +2,38 @@
 
 import time
 
-from ansible_collections.facefleet.facefleet.plugins.module_utils.cluster import NotUpError, key
+from ansible_collections.facefleet.facefleet.plugins.module_utils.cluster import (
+    ServiceError,
+    object_id,
+)
 from ansible_collections.facefleet.facefleet.plugins.module_utils.host import (
     command_line,
-    holder,
-    taken,
-    unready,
+    listener_pid,
+    port_in_use_message,
+    readiness_problem,
 )
 
 
 def check_node_ports(cluster, items, before, port_variable):
-    """Raise NotUpError if a Service's NodePort is in use by another Service or a process."""
+    """Raise ServiceError if a Service's NodePort is in use by another Service or a process."""
     for item in items:
         ports = {port["nodePort"] for port in node_ports(item)}
-        if ports <= {port["nodePort"] for port in node_ports(before.get(key(item)))}:
+        if ports <= {port["nodePort"] for port in node_ports(before.get(object_id(item)))}:
             continue
         for other in cluster.get("services", "--all-namespaces"):
             whose = other["metadata"]
             itself = all(whose[name] == item["metadata"][name] for name in ("namespace", "name"))
             for port in ports & {port["nodePort"] for port in node_ports(other)}:
                 if not itself:
-                    raise NotUpError(
-                        f"Port {port} is taken by the Service {whose['name']} of the namespace "
+                    raise ServiceError(
+                        f"Port {port} is in use by the Service {whose['name']} in the namespace "
                         f"{whose['namespace']}: delete it, or set {port_variable} to another port."
                     )
         for port in ports:
-            pid = holder(port)
-            # Older ones of kube-proxy hold a NodePort open.
+            pid = listener_pid(port)
+            # Older versions of kube-proxy listen on NodePorts.
             if pid is not None and not ({"k3s", "kube-proxy"} & program(pid)):
-                raise NotUpError(taken(port, pid, port_variable))
+                raise ServiceError(port_in_use_message(port, pid, port_variable))
 
 
 def program(pid):
@@ -46,7 +49,7 @@ def node_ports(item):
 
 
 def wait_for_address(cluster, name, timeout):
-    """Raise NotUpError if a Service does not respond in time at all of its addresses."""
+    """Raise ServiceError if a Service does not respond in time at all of its addresses."""
     service = cluster.get("service", name)[0]
     node = cluster.get("nodes")[0]["status"]["addresses"][0]["address"]
     spec = service["spec"]
@@ -54,9 +57,11 @@ def wait_for_address(cluster, name, timeout):
     addresses += [f"{node}:{port['nodePort']}" for port in node_ports(service)]
     deadline = time.monotonic() + timeout
     for address in addresses:
-        problem = unready(f"tcp://{address}")
+        problem = readiness_problem(f"tcp://{address}")
         while problem is not None:
             if time.monotonic() > deadline:
-                raise NotUpError(f"The Service {name} has no answer after {timeout} s: {problem}.")
+                raise ServiceError(
+                    f"The Service {name} does not answer after {timeout} s: {problem}."
+                )
             time.sleep(0.5)
-            problem = unready(f"tcp://{address}")
+            problem = readiness_problem(f"tcp://{address}")

@@ -5,23 +5,21 @@ import json
 import pathlib
 import subprocess
 
+from ansible_collections.facefleet.facefleet.plugins.module_utils.host import ServiceError
+
 MANAGED_BY = "app.kubernetes.io/managed-by=facefleet"
 APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
-# What the API adds by itself.
+# Metadata that the API adds itself.
 ITS_OWN = ("managedFields", "resourceVersion", "uid", "creationTimestamp", "generation", "selfLink")
 ITS_ANNOTATIONS = (APPLIED, "deployment.kubernetes.io/revision")
 
 
-class NotUpError(Exception):
-    """The service cannot be deployed; the message says why."""
-
-
-def key(item):
+def object_id(item):
     """Return an object's key in a namespace, such as Service/broker."""
     return f"{item['kind']}/{item['metadata']['name']}"
 
 
-def shown(item):
+def normalized(item):
     """Return an object as the inventory describes it, with secrets hidden; None stays None."""
     if item is None:
         return None
@@ -40,12 +38,12 @@ def shown(item):
     return item
 
 
-def differs(before, after):
+def has_changed(before, after):
     """Return whether applying would change an object: its visible state, or its manifest."""
-    return shown(before) != shown(after) or applied(before) != applied(after)
+    return normalized(before) != normalized(after) or last_applied(before) != last_applied(after)
 
 
-def applied(item):
+def last_applied(item):
     """Return the manifest that kubectl last applied, as kept in the object, or None."""
     return ((item or {}).get("metadata", {}).get("annotations") or {}).get(APPLIED)
 
@@ -58,7 +56,7 @@ class Cluster:
         self._namespace = namespace
 
     def run(self, *arguments, items=None, namespace=True):
-        """Return the output of a kubectl command. Raises NotUpError with its error."""
+        """Return the output of a kubectl command. Raises ServiceError with its error."""
         command = [*self._kubectl, *arguments]
         if namespace:
             command += ["--namespace", self._namespace]
@@ -66,23 +64,23 @@ class Cluster:
         try:
             done = subprocess.run(command, input=text, capture_output=True, text=True, check=False)
         except OSError as error:
-            raise NotUpError(f"{command[0]} cannot be run: {error.strerror}.") from error
+            raise ServiceError(f"{command[0]} cannot be run: {error.strerror}.") from error
         if done.returncode:
-            raise NotUpError(f"Kubernetes refuses it: {done.stderr.strip()}")
+            raise ServiceError(f"Kubernetes rejects the request: {done.stderr.strip()}")
         return done.stdout
 
-    def there(self):
+    def is_available(self):
         """Return whether Kubernetes responds."""
         if not pathlib.Path(self._kubectl[0]).exists():
             return False
         try:
             self.run("get", "--raw=/version", namespace=False)
-        except NotUpError:
+        except ServiceError:
             return False
         return True
 
     def read(self, *arguments, **options):
-        """Return the objects in a command's output. Raises NotUpError."""
+        """Return the objects in a command's output. Raises ServiceError."""
         text = self.run(*arguments, "--output=json", **options).strip()
         if not text:
             return []
@@ -90,22 +88,22 @@ class Cluster:
         return answer["items"] if answer["kind"].endswith("List") else [answer]
 
     def get(self, *arguments):
-        """Return the objects of a kind, a name or a selector. Raises NotUpError."""
+        """Return the objects of a kind, a name or a selector. Raises ServiceError."""
         return self.read("get", *arguments, "--ignore-not-found")
 
     def find(self, items):
-        """Return those of `items` that exist, by key. Raises NotUpError."""
+        """Return those of `items` that exist, by key. Raises ServiceError."""
         found = self.read("get", "--filename=-", "--ignore-not-found", items=items)
-        return {key(item): item for item in found}
+        return {object_id(item): item for item in found}
 
     def apply(self, items, dry_run=False):
-        """Apply `items` and return the results by key. Raises NotUpError.
+        """Apply `items` and return the results by key. Raises ServiceError.
 
         Not server-side apply: this one keeps in each object the manifest that was applied, which
         is what a roll back needs.
         """
         arguments = ["apply", "--filename=-", *(["--dry-run=server"] if dry_run else [])]
-        return {key(item): item for item in self.read(*arguments, items=items)}
+        return {object_id(item): item for item in self.read(*arguments, items=items)}
 
 
 def as_list(items):

@@ -9,10 +9,15 @@ import urllib.error
 import urllib.parse
 import urllib.request
 
+
+class ServiceError(Exception):
+    """The service cannot be started; the message says why."""
+
+
 DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
-def holder(port):
+def listener_pid(port):
     """Return the id of the process on a port; 0 if of another user; None if the port is free."""
     inodes = set()
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):
@@ -50,13 +55,13 @@ def lineage(pid):
         pid = int(stat.rpartition(")")[2].split()[1]) if stat else 0
 
 
-def taken(port, pid, port_variable):
+def port_in_use_message(port, pid, port_variable):
     """Return the sentence for a port that process `pid` uses."""
     who = f"process {pid} ({command_line(pid)})" if pid else "a process of another user"
-    return f"Port {port} is taken by {who}: end it, or set {port_variable} to another port."
+    return f"Port {port} is in use by {who}: end it, or set {port_variable} to another port."
 
 
-def unready(address):
+def readiness_problem(address):
     """Return None if the service at an http or tcp address is ready, else a sentence."""
     url = urllib.parse.urlsplit(address)
     try:

@@ -5,8 +5,8 @@ import math
 import time
 import urllib.parse
 
-from ansible_collections.facefleet.facefleet.plugins.module_utils.cluster import NotUpError
-from ansible_collections.facefleet.facefleet.plugins.module_utils.host import unready
+from ansible_collections.facefleet.facefleet.plugins.module_utils.cluster import ServiceError
+from ansible_collections.facefleet.facefleet.plugins.module_utils.host import readiness_problem
 
 # Seconds after which waiting is in vain. A busy kubelet passes through some of these: it reports
 # CreateContainerConfigError if a ConfigMap has not arrived yet, and tries again.
@@ -30,7 +30,7 @@ class Rollout:
         self._ready = urllib.parse.urlsplit(ready)
 
     def wait(self, timeout):
-        """Wait for the end. Raises NotUpError if it does not come in time, or cannot come."""
+        """Wait for the end. Raises ServiceError if it does not come in time, or cannot come."""
         began = time.monotonic()
         obstacle, since = None, began
         while True:
@@ -44,10 +44,10 @@ class Rollout:
             if current != obstacle:
                 obstacle, since = current, now
             if now - since >= GIVEN_UP_AFTER.get(state.get("reason"), math.inf):
-                raise NotUpError(f"{self._name} does not start: {_sentence(state)}.")
+                raise ServiceError(f"{self._name} does not start: {_sentence(state)}.")
             if now - began > timeout:
                 problem = self._problem(pod)
-                raise NotUpError(f"{self._name} is not ready after {timeout} s: {problem}.")
+                raise ServiceError(f"{self._name} is not ready after {timeout} s: {problem}.")
             time.sleep(1)
 
     def _replaced(self, workload):
@@ -71,25 +71,25 @@ class Rollout:
     def _problem(self, pod):
         """Return what keeps a pod from being ready."""
         if pod is None:
-            return "it has no pod of the new kind"
+            return "it has no pod of the new version"
         state = _waiting(pod)
         if state:
             return _sentence(state)
         for condition in pod["status"].get("conditions", []):
             if condition["type"] == "PodScheduled" and condition["status"] != "True":
-                return condition.get("message", "no node takes it").rstrip(".")
+                return condition.get("message", "no node can run it").rstrip(".")
         address = f"{pod['status'].get('podIP')}:{self._ready.port}{self._ready.path}"
-        problem = unready(f"{self._ready.scheme}://{address}")
-        return (problem or "it has only just become so").rstrip(".")
+        problem = readiness_problem(f"{self._ready.scheme}://{address}")
+        return (problem or "it has only just become ready").rstrip(".")
 
-    def story(self):
+    def diagnostics(self):
         """Return the last events and log lines of the newest pod."""
         pods = self._cluster.get("pod", f"--selector=app.kubernetes.io/name={self._name}")
         pod = max(pods, key=_age, default=None)
-        lines = ["Its events:", *(f"  {line}" for line in self._events(pod))]
+        lines = ["Last events:", *(f"  {line}" for line in self._events(pod))]
         if pod is not None:
             name = pod["metadata"]["name"]
-            lines += [f"The log of {name} ends:", *(f"  {line}" for line in self._log(name))]
+            lines += [f"Last log lines of {name}:", *(f"  {line}" for line in self._log(name))]
         return "\n".join(lines)
 
     def _events(self, pod, count=8):
@@ -105,7 +105,7 @@ class Rollout:
 
     def _log(self, pod, lines=20):
         for former in ([], ["--previous"]):
-            with contextlib.suppress(NotUpError):  # it may not have started yet
+            with contextlib.suppress(ServiceError):  # it may not have started yet
                 text = self._cluster.run("logs", pod, f"--tail={lines}", *former)
                 if text.strip():
                     return text.splitlines()

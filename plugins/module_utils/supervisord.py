@@ -6,7 +6,11 @@ import pathlib
 import re
 import xmlrpc.client
 
-from ansible_collections.facefleet.facefleet.plugins.module_utils.host import holder, lineage, taken
+from ansible_collections.facefleet.facefleet.plugins.module_utils.host import (
+    lineage,
+    listener_pid,
+    port_in_use_message,
+)
 
 STILL_RUNNING = 91  # supervisord's code
 
@@ -30,19 +34,19 @@ def holding_program(supervisord, port, directory, port_variable):
 
     Raises PortTakenError.
     """
-    pid = holder(port)
+    pid = listener_pid(port)
     if pid is None:
         return None
     if supervisord is not None:
-        programs = {one["pid"]: one["name"] for one in supervisord.getAllProcessInfo()}
+        programs = {each["pid"]: each["name"] for each in supervisord.getAllProcessInfo()}
         for process in lineage(pid):
             if process in programs:
                 return programs[process]
     with contextlib.suppress(OSError):
         environment = pathlib.Path("/proc", str(pid), "environ").read_bytes()
         if os.fsencode(f"SUPERVISED_BY_FACEFLEET={directory}") in environment.split(b"\0"):
-            return ""  # it is just ending
-    raise PortTakenError(taken(port, pid, port_variable))
+            return ""  # it is about to end
+    raise PortTakenError(port_in_use_message(port, pid, port_variable))
 
 
 def remove(supervisord, name):
@@ -52,7 +56,7 @@ def remove(supervisord, name):
         try:
             supervisord.removeProcessGroup(name)
         except xmlrpc.client.Fault as fault:
-            if fault.faultCode != STILL_RUNNING:  # it was being restarted just then: once more
+            if fault.faultCode != STILL_RUNNING:  # it was being restarted: try again
                 raise
         else:
             return

@@ -6,9 +6,9 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 DOCUMENTATION = """
 module: bucket_info
-short_description: What has a bucket's name
+short_description: Gather information about a bucket
 description:
-  - Whether there is a bucket of that name, whose it is, and what it holds. Changes nothing.
+  - Returns whether a bucket exists, who owns it, and what it contains. Changes nothing.
 author: The facefleet authors
 options:
   name:
@@ -30,37 +30,37 @@ EXAMPLES = r"""
 
 RETURN = """
 exists:
-  description: Whether there is a bucket of that name, in any account.
+  description: Whether a bucket of this name exists, in any account.
   type: bool
 ours:
-  description: Whether it is this account's.
+  description: Whether the bucket belongs to this account.
   type: bool
 region:
-  description: Its region; empty where it is not ours.
+  description: Its region. Empty if it belongs to another account.
   type: str
 tagged:
-  description: Whether it has the tag that facefleet gives to its buckets.
+  description: Whether it has facefleet's tag.
   type: bool
 keeps_tags:
-  description: Whether the S3 keeps tags.
+  description: Whether the S3 supports tags.
   type: bool
 empty:
-  description: Whether it holds nothing, not even of the past.
+  description: Whether it holds no objects, not even deleted ones.
   type: bool
 faces:
-  description: Whether it holds faces or quarantined messages, also deleted ones.
+  description: Whether it holds faces or quarantined messages, including deleted ones.
   type: bool
 records:
-  description: Whether it holds the records of what was erased, also deleted ones.
+  description: Whether it holds records of erasures, including deleted ones.
   type: bool
 others:
-  description: Names of other things that it holds, the first few.
+  description: The first few names of other objects.
   type: list
 """
 
 PICTURES = {"faces/", "quarantine/"}
 RECORDS = "erased/"
-READY = "quarantine/ready"  # the processor's, of no worth
+READY = "quarantine/ready"  # the processor's test object
 NOTHING = {
     "exists": False,
     "ours": False,

@@ -5,11 +5,12 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 DOCUMENTATION = """
 module: bucket_probe
-short_description: Which features of a bucket an S3 lacks
+short_description: Find the features of a bucket that an S3 lacks
 description:
-  - Asks for each feature. An S3 other than AWS's may lack any, and says so by codes of its own.
-  - A feature that is not in use is asked for by using it, as some servers tell of features that
-    they do not have. It writes the least that the role would write; the policy it only reads.
+  - Reads each feature. An S3 other than AWS may lack any of them, and reports that with its own
+    error codes.
+  - A feature that is not in use is tried out, because some servers claim features that they do not
+    have. The module then writes the least that the role would write. It only reads the policy.
 author: The facefleet authors
 options:
   name:
@@ -17,7 +18,7 @@ options:
     type: str
     required: true
   features:
-    description: The features to ask for.
+    description: The features to probe.
     type: list
     elements: str
     default: []
@@ -38,10 +39,10 @@ EXAMPLES = r"""
 
 RETURN = """
 exists:
-  description: Whether the bucket is there and these credentials may list it.
+  description: Whether the bucket exists and these credentials may list it.
   type: bool
 lacks:
-  description: Those of the features that the S3 does not have.
+  description: The features that the S3 does not have.
   type: list
 """
 
@@ -149,7 +150,7 @@ def main():
     try:
         there = exists(s3, name)
         features = module.params["features"] if there else []
-        lacking = [one for one in features if lacks(s3, name, one, module.check_mode)]
+        lacking = [each for each in features if lacks(s3, name, each, module.check_mode)]
     except (BotoCoreError, ClientError) as error:
         module.fail_json_aws(error, msg=f"Probe the bucket {name}")
     module.exit_json(changed=False, exists=there, lacks=lacking)

@@ -9,37 +9,37 @@ from ansible.module_utils.basic import AnsibleModule
 
 DOCUMENTATION = r"""
 module: disk_budget
-short_description: Check that what the outboxes of a host may take fits its disk
+short_description: Check that the maximum size of a host's outboxes fits its disk
 description:
-  - Fails with a sentence where the outboxes at their bound, what else needs room, and what must
-    stay free are together more than is free now, counting what the outboxes take already.
+  - Fails if the maximum size of the outboxes, the space for other software and the reserve are
+    together more than the free disk space plus the space that the outboxes use already.
 author: The facefleet authors
 attributes:
   check_mode:
     support: full
 options:
   folder:
-    description: Where the outboxes are, or will be.
+    description: The folder of the outboxes. It need not exist yet.
     type: path
     required: true
   pattern:
-    description: What the outboxes are called below it.
+    description: The pattern of the outbox files below O(folder).
     type: str
     required: true
   cameras:
-    description: How many there are; each has an outbox.
+    description: Number of cameras. Each has an outbox.
     type: int
     required: true
   max_bytes:
-    description: The bound of an outbox, as C(20GiB).
+    description: The maximum size of an outbox, such as C(20GiB).
     type: str
     required: true
   others:
-    description: Bytes that what is yet to be installed takes, where there is no C(folder) yet.
+    description: Bytes for software that is yet to be installed, if O(folder) does not exist yet.
     type: int
     default: 0
   reserve:
-    description: Bytes that stay free.
+    description: Bytes that must stay free.
     type: int
     required: true
 """
@@ -85,14 +85,14 @@ def problem(max_bytes, cameras, room, others, reserve):
     advice = (
         f"set facefleet_outbox_max_size to {shown(left // cameras)} or less"
         if left // cameras >= UNITS["Mi"]
-        else f"free at least {shown(bound * cameras - left)} of it"
+        else f"free at least {shown(bound * cameras - left)}"
     )
     wanted = f"{shown(bound * cameras)} for {cameras} {'camera' if cameras == 1 else 'cameras'}"
-    besides = f"{shown(others)} for what is yet to be installed and " if others else ""
+    besides = f"{shown(others)} for software yet to be installed and " if others else ""
     return (
-        f"facefleet_outbox_max_size is {max_bytes}, that is {wanted}; with {besides}"
-        f"{shown(reserve)} that must stay free, it is more than the {shown(room)} on the "
-        f"disk of this host: {advice}."
+        f"facefleet_outbox_max_size is {max_bytes}, which is {wanted}. With {besides}"
+        f"{shown(reserve)} that must stay free, this is more than the {shown(room)} of free disk "
+        f"space on this host: {advice}."
     )
 
 

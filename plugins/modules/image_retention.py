@@ -5,12 +5,12 @@ from ansible.module_utils.basic import AnsibleModule
 
 DOCUMENTATION = r"""
 module: image_retention
-short_description: Keep the wanted images and the previous one of each service
+short_description: Keep the required images and the previous one of each service
 description:
-  - Fails where a wanted image is not there, or is not for this machine.
-  - Pins the wanted images, so that the kubelet does not remove them when the disk fills up,
-    a device must start without a network, and notes their order.
-  - Removes the older ones of the same services, but for the one before and what is in use.
+  - Fails if a required image is missing, or is for another architecture.
+  - Pins the required images, so that the kubelet does not remove them when the disk fills up,
+    because a device must start without a network. Also records their order.
+  - Removes older images of the same services, except the previous one and those in use.
 author: The facefleet authors
 attributes:
   check_mode:
@@ -21,7 +21,7 @@ options:
     type: path
     required: true
   names:
-    description: The wanted images, as containerd names them.
+    description: The required images, by their names in containerd.
     type: list
     elements: str
     required: true
@@ -35,7 +35,7 @@ EXAMPLES = r"""
       - docker.io/library/facefleet-detector:0123456789ab
 """
 
-ORDER = "facefleet.order"  # a counter, for a device's clock may stand still or jump
+ORDER = "facefleet.order"  # a counter, because a device's clock may stop or jump
 PINNED = "io.cri-containerd.pinned"
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 
@@ -72,12 +72,14 @@ class Keeper:
     def keep(self, name):
         wanted = next((image for image in self.images if image.name == name), None)
         if wanted is None:
-            self.module.fail_json(msg=f"{name} is not there though it was brought: run this again.")
+            self.module.fail_json(
+                msg=f"The image {name} is missing although it was installed: run this again."
+            )
         platform = "linux/" + ARCHITECTURES.get(self.machine, self.machine)
         if platform not in wanted.platforms:
             self.module.fail_json(
-                msg=f"{name} is for {wanted.platforms}, and this machine is {platform}: "
-                "give it an image of its own architecture."
+                msg=f"The image {name} is for {wanted.platforms}, but this machine is {platform}: "
+                "use an image for its architecture."
             )
         others = [i for i in self.images if i.service == wanted.service and i.name != name]
         others.sort(key=lambda image: image.order, reverse=True)

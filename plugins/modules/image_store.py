@@ -8,37 +8,37 @@ from ansible.module_utils.basic import AnsibleModule
 
 DOCUMENTATION = r"""
 module: image_store
-short_description: Gather the machine type of a host, and the disk that is free for its images
+short_description: Gather the machine type of a host, and the free disk space for its images
 description:
-  - Without a folder it asks Docker where it keeps images. That Docker does not answer is said,
-    and no failure.
+  - Without O(folder), asks Docker for its folder of images. If Docker does not answer, RV(problem)
+    says why; the module does not fail.
 author: The facefleet authors
 attributes:
   check_mode:
     support: full
 options:
   folder:
-    description: Where the images are kept.
+    description: The folder with the images.
     type: path
 """
 
 EXAMPLES = r"""
-- name: Gather the disk that is free for Docker
+- name: Gather the free disk space for Docker
   facefleet.facefleet.image_store:
   register: store
 """
 
 RETURN = r"""
 machine:
-  description: As C(uname -m) has it.
+  description: The output of C(uname -m).
   returned: always
   type: str
 problem:
-  description: Why Docker did not say where it keeps images; empty where it did, or was not asked.
+  description: Why Docker did not answer. Empty if it did, or was not asked.
   returned: always
   type: str
 free_bytes:
-  description: What is free there.
+  description: Free disk space in the folder.
   returned: when the folder is known
   type: int
 """

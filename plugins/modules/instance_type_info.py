@@ -6,13 +6,13 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 DOCUMENTATION = """
 module: instance_type_info
-short_description: Whether EC2 has an instance type
+short_description: Check whether EC2 offers an instance type
 description:
-  - Whether the region has an instance type. Changes nothing.
+  - Returns whether a region offers an instance type. Changes nothing.
 author: The facefleet authors
 options:
   instance_type:
-    description: The type, as C(t3.medium).
+    description: The type, such as C(t3.medium).
     type: str
     required: true
 extends_documentation_fragment:
@@ -21,7 +21,7 @@ extends_documentation_fragment:
 """
 
 EXAMPLES = r"""
-- name: Check whether the region has the type
+- name: Check whether the region offers the type
   facefleet.facefleet.instance_type_info:
     instance_type: t3.medium
     region: eu-central-1
@@ -30,7 +30,7 @@ EXAMPLES = r"""
 
 RETURN = """
 exists:
-  description: Whether the region has it.
+  description: Whether the region offers the type.
   type: bool
 region:
   description: The region that was asked.
@@ -45,7 +45,7 @@ def main():
     )
     name = module.params["instance_type"]
     ec2 = module.client("ec2", retry_decorator=AWSRetry.jittered_backoff())
-    # By a filter: asked for by name, one that is not there is an error.
+    # With a filter, because a query by name fails for an unknown type.
     wanted = [{"Name": "instance-type", "Values": [name]}]
     try:
         found = ec2.describe_instance_types(aws_retry=True, Filters=wanted)["InstanceTypes"]

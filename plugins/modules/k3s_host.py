@@ -9,10 +9,10 @@ from ansible.module_utils.basic import AnsibleModule
 
 DOCUMENTATION = r"""
 module: k3s_host
-short_description: Gather what k3s needs of a host, and what there is of it
+short_description: Gather facts about a host that k3s requires, and about an existing k3s
 description:
-  - Reads the kernel's files, asks C(modprobe), C(systemctl) and k3s, and returns a dictionary.
-  - It returns no facts, so that nothing a host says becomes a variable of its own.
+  - Reads the kernel's files, runs C(modprobe), C(systemctl) and k3s, and returns a dictionary.
+  - Returns no Ansible facts, so that no answer of a host becomes a variable.
 author: The facefleet authors
 attributes:
   check_mode:
@@ -28,13 +28,13 @@ options:
     elements: int
     required: true
   data:
-    description: The folder that k3s keeps its data in.
+    description: The data folder of k3s.
     type: path
     required: true
 """
 
 EXAMPLES = r"""
-- name: Gather what k3s needs of the host
+- name: Gather the facts that k3s requires
   facefleet.facefleet.k3s_host:
     unit: k3s
     ports: [6443, 10250]
@@ -44,7 +44,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 host:
-  description: What was found.
+  description: The facts.
   returned: always
   type: dict
   sample:
@@ -76,16 +76,16 @@ MODULES = (
     "xt_MASQUERADE",
     "xt_multiport",
 )
-# What k3s needs to enforce NetworkPolicies. Without them it runs, and enforces none.
+# What k3s needs to enforce NetworkPolicies. Without these modules it runs, but enforces none.
 POLICY_MODULES = ("ip_set", "ip_set_hash_ip", "ip_set_hash_net", "xt_set")
 K3S = "/usr/local/bin/k3s"
 UNITS = "/etc/systemd/system"
 CONFIG = "/etc/rancher/k3s/config.yaml"
-# What the role writes before anything else: the node's name.
+# The role's record of the node's name, which it writes first.
 NOTE = "/var/lib/facefleet/k3s"
 NAME = re.compile(r"[a-z0-9.-]{1,253}")
 RUNS_K3S = re.compile(r"^ExecStart=\S*/k3s(\s|$)", re.MULTILINE)
-# What the role's unit gives k3s: a k3s without it is another's.
+# A variable in the role's unit. A k3s without it was installed by others.
 FINGERPRINT = "FACEFLEET_K3S="
 LISTENS = "0A"  # a socket's state in /proc/net/tcp
 

@@ -11,24 +11,24 @@ from ansible_collections.facefleet.facefleet.plugins.module_utils.address import
 from ansible_collections.facefleet.facefleet.plugins.module_utils.cluster import (
     MANAGED_BY,
     Cluster,
-    NotUpError,
-    applied,
-    differs,
-    key,
-    shown,
+    ServiceError,
+    has_changed,
+    last_applied,
+    normalized,
+    object_id,
 )
 from ansible_collections.facefleet.facefleet.plugins.module_utils.rollout import Rollout, ended
 
 DOCUMENTATION = r"""
 module: k8s_service
-short_description: Bring one service up in Kubernetes, and wait until it is ready
+short_description: Deploy one service in Kubernetes and wait until it is ready
 description:
-  - Applies the service's manifests by the host's own kubectl, and waits until its pod is ready, or,
-    where there is only a Service, until that answers.
-  - What does not become ready fails with its events and the end of its log, and what was applied
-    before is applied again.
-  - It is a module of our own because kubernetes.core needs Python 3.9 and a client library on the
-    target, where JetPack 5 has 3.8; and its modules do not roll back.
+  - Applies the service's manifests with the host's own kubectl, and waits until its pod is ready.
+    If there is only a Service, waits until it answers.
+  - If the service does not become ready, fails with its last events and log lines, and applies the
+    former manifests again.
+  - The modules of kubernetes.core are not used, because they need Python 3.9 and a client library
+    on the target, where JetPack 5 has Python 3.8, and because they do not roll back.
 author: The facefleet authors
 attributes:
   check_mode:
@@ -37,7 +37,7 @@ attributes:
     support: full
 options:
   kubectl:
-    description: The command of kubectl, and its first arguments.
+    description: The kubectl command with its first arguments.
     type: list
     elements: str
     required: true
@@ -55,15 +55,15 @@ options:
     elements: dict
     required: true
   secret:
-    description: The Secret as JSON, or empty where there is none.
+    description: The Secret as JSON. Empty for none.
     type: str
     default: ""
   ready_url:
-    description: The pod's address that answers when it is ready; only port and path are of effect.
+    description: The pod's address that answers when it is ready. Only its port and path are used.
     type: str
     required: true
   port_variable:
-    description: The variable to change where a NodePort is taken.
+    description: Name of the variable to suggest changing if a NodePort is already in use.
     type: str
   timeout:
     description: Seconds to wait.
@@ -85,7 +85,7 @@ WORKLOADS = ("Deployment", "StatefulSet")
 
 
 def wait(cluster, items, params):
-    """Wait for the applied objects. Raises NotUpError if they are not ready in time."""
+    """Wait for the applied objects. Raises ServiceError if they are not ready in time."""
     for item in items:
         if item["kind"] in WORKLOADS:
             Rollout(cluster, item["kind"], params["name"], params["ready_url"]).wait(
@@ -103,28 +103,30 @@ def settled(items):
     return bool(workloads) and all(ended(item) for item in workloads)
 
 
-def story(cluster, items, params):
+def diagnostics(cluster, items, params):
     """Return the last events and log lines of a service, if any."""
     for item in items:
         if item["kind"] in WORKLOADS:
-            return Rollout(cluster, item["kind"], params["name"], params["ready_url"]).story()
+            return Rollout(cluster, item["kind"], params["name"], params["ready_url"]).diagnostics()
     return ""
 
 
 def roll_back(cluster, changed, before, params):
     """Apply the previous objects again. Return a sentence."""
-    former = [json.loads(applied(before[name])) for name in changed if applied(before.get(name))]
+    former = [
+        json.loads(last_applied(before[name])) for name in changed if last_applied(before.get(name))
+    ]
     if not former:
-        return "There was none before it to go back to: it is left as it is, to be looked at."
+        return "There is no former version to roll back to, so the failed one was kept."
     try:
         cluster.apply(former)
         wait(cluster, former, params)
-    except NotUpError as problem:
-        return f"It was rolled back, but the one before is not well either: {problem}"
-    return "It was rolled back: the one before runs, and is ready."
+    except ServiceError as problem:
+        return f"It was rolled back, but the former version is not ready either: {problem}"
+    return "It was rolled back: the former version is running and ready."
 
 
-def sweep(cluster, name):
+def delete_unused(cluster, name):
     """Delete configuration that the service's pods do not use (any more)."""
     kinds = "deployments,statefulsets,configmaps,secrets"
     items = cluster.get(kinds, f"--selector={selector(name)}")
@@ -138,12 +140,12 @@ def selector(name):
     return f"{MANAGED_BY},app.kubernetes.io/name={name}"
 
 
-def foresee(cluster, items, before, check_mode):
-    """Return the result of applying each of `items`, by key. Raises NotUpError."""
+def dry_run(cluster, items, before, check_mode):
+    """Return the result of applying each of `items`, by key. Raises ServiceError."""
     namespace = items[0]
-    if key(namespace) not in before:
+    if object_id(namespace) not in before:
         if check_mode:
-            return {key(item): item for item in items}
+            return {object_id(item): item for item in items}
         cluster.apply([namespace])
     return cluster.apply(items, dry_run=True)
 
@@ -151,15 +153,15 @@ def foresee(cluster, items, before, check_mode):
 def difference(before, after):
     """Format for --diff, without secrets."""
     return {
-        "before_header": key(after),
-        "after_header": key(after),
+        "before_header": object_id(after),
+        "after_header": object_id(after),
         "before": text(before),
         "after": text(after),
     }
 
 
 def text(item):
-    return "" if item is None else json.dumps(shown(item), indent=2, sort_keys=True) + "\n"
+    return "" if item is None else json.dumps(normalized(item), indent=2, sort_keys=True) + "\n"
 
 
 def main():
@@ -181,30 +183,30 @@ def main():
     secrets = [json.loads(params["secret"])] if params["secret"] else []
     # The namespace is the first of the manifests.
     items = [params["manifests"][0], *secrets, *params["manifests"][1:]]
-    if module.check_mode and not cluster.there():
-        module.exit_json(changed=True, msg="There is no Kubernetes here yet.")
+    if module.check_mode and not cluster.is_available():
+        module.exit_json(changed=True, msg="Kubernetes is not installed yet.")
     try:
         before = cluster.find(items)
         check_node_ports(cluster, items, before, params["port_variable"])
-        after = foresee(cluster, items, before, module.check_mode)
-        changed = [name for name in after if differs(before.get(name), after[name])]
+        after = dry_run(cluster, items, before, module.check_mode)
+        changed = [name for name in after if has_changed(before.get(name), after[name])]
         diff = [difference(before.get(name), after[name]) for name in changed]
         if module.check_mode:
             module.exit_json(changed=bool(changed), diff=diff)
         if changed:
             cluster.apply(items)
         try:
-            # A call of kubectl takes a second on a Jetson: none that is not needed.
+            # A call of kubectl takes a second on a Jetson, so avoid it if possible.
             if changed or not settled(after.values()):
                 wait(cluster, items, params)
-        except NotUpError as problem:
-            report = [str(problem), story(cluster, items, params)]
+        except ServiceError as problem:
+            report = [str(problem), diagnostics(cluster, items, params)]
             if changed:
                 report.append(roll_back(cluster, changed, before, params))
-            raise NotUpError("\n".join(line for line in report if line)) from problem
+            raise ServiceError("\n".join(line for line in report if line)) from problem
         finally:
-            sweep(cluster, params["name"])
-    except NotUpError as problem:
+            delete_unused(cluster, params["name"])
+    except ServiceError as problem:
         module.fail_json(msg=str(problem))
     module.exit_json(changed=bool(changed), diff=diff)
 

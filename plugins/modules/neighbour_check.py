@@ -10,20 +10,20 @@ from ansible.module_utils.basic import AnsibleModule
 
 DOCUMENTATION = r"""
 module: neighbour_check
-short_description: Check that a neighbour on the network reaches no pod that is closed to it
+short_description: Check that a neighbour on the network cannot reach closed pods
 description:
-  - Kubernetes takes a NetworkPolicy also where nothing enforces it. So this makes a neighbour, a
-    network namespace with a link to the host as if it were another machine, and has it connect to
-    the ports of the pods. It fails with a sentence where it gets through.
-  - A port that not even the host reaches proves nothing, and is not counted.
-  - Leaves nothing behind.
+  - Kubernetes accepts NetworkPolicies even if nothing enforces them. This module therefore creates
+    a neighbour, a network namespace with a link to the host like that of another machine, and lets
+    it connect to the ports of the pods. Fails if a connection succeeds.
+  - A port that the host itself cannot reach proves nothing, and is not counted.
+  - Removes the neighbour at the end.
 author: The facefleet authors
 attributes:
   check_mode:
     support: none
 options:
   kubectl:
-    description: The command of kubectl, and its first arguments.
+    description: The kubectl command with its first arguments.
     type: list
     elements: str
     required: true
@@ -33,7 +33,7 @@ options:
     elements: str
     required: true
   open:
-    description: The services that anybody may reach.
+    description: The services that everyone may reach.
     type: list
     elements: str
     default: []
@@ -49,7 +49,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 refused:
-  description: The ports that the neighbour did not reach, as C(service address:port).
+  description: The ports that the neighbour could not reach, as C(service address:port).
   returned: success
   type: list
   elements: str
@@ -123,7 +123,7 @@ class Neighbour:
         )
         try:
             if not self._process.stdout.readline():
-                raise OSError("unshare --net makes no network namespace: see `dmesg`")
+                raise OSError("unshare --net cannot create a network namespace: see `dmesg`")
             self._link()
         except BaseException:
             self.__exit__()
@@ -193,15 +193,15 @@ def main():
     if reached:
         through = ", ".join(NAME.format(*port) for port in ports if port[1:] in reached)
         module.fail_json(
-            msg=f"Neighbours on the network reach {through}: nothing enforces the NetworkPolicies, "
-            "and no firewall takes their place. `journalctl --unit=k3s | grep -i 'network policy'` "
-            "says why; set k3s_config to {disable-network-policy: true} to have the host's "
-            "firewall close the pods."
+            msg=f"Neighbours on the network can reach {through}: nothing enforces the "
+            "NetworkPolicies (`journalctl --unit=k3s | grep -i 'network policy'` shows why). Set "
+            "k3s_config to {disable-network-policy: true}, so that the host's firewall closes the "
+            "pods."
         )
     if not linked:
         module.fail_json(
-            msg="Whether neighbours reach the pods cannot be told: a link of this host to itself "
-            f"({HOST_END}) does not work. See `dmesg`, and run this again."
+            msg="It is unknown whether neighbours can reach the pods, because a virtual link of "
+            f"this host ({HOST_END}) does not work: see `dmesg`, then run this again."
         )
     module.exit_json(changed=False, refused=[NAME.format(*port) for port in ports])
 

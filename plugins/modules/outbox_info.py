@@ -91,7 +91,9 @@ def claimed(module):
     code, listed, errors = module.run_command(get)
     if code:
         why = " ".join(errors.split()[-12:])
-        said = f"whatever its outboxes hold: k3s does not say where they are ({why}); start it"
+        said = (
+            f"an unknown number of faces: k3s does not say where its volumes are ({why}); start k3s"
+        )
         return [], [said]
     folders = volumes(listed, module.params["namespace"])
     return [

@@ -11,12 +11,12 @@ from ansible.module_utils.basic import AnsibleModule
 
 DOCUMENTATION = r"""
 module: packages_free
-short_description: Wait until nobody else installs packages
+short_description: Wait until no other process installs packages
 description:
-  - At its first boot a machine is busy, cloud-init sets it up and unattended-upgrades updates it.
-    Modules that need a lock of apt or dpkg wait for that each in its own way, or not at all.
-  - Waits until cloud-init has ended and no process has a lock. Where that takes too long, it fails
-    with a sentence that names the process.
+  - At the first boot of a machine, cloud-init sets it up and unattended-upgrades updates it.
+    Modules that need a lock of apt or dpkg wait for these in different ways, or not at all.
+  - Waits until cloud-init has ended and no process has a lock. If that takes too long, fails with a
+    sentence that names the process.
 author: The facefleet authors
 attributes:
   check_mode:
@@ -60,7 +60,7 @@ def busy(root="/"):
     root = pathlib.Path(root)
     cloud_init = root / "run/cloud-init"
     if (cloud_init / "enabled").exists() and not (cloud_init / "result.json").exists():
-        return "cloud-init still sets this machine up"
+        return "cloud-init is still setting up this machine"
     for lock in LOCKS:
         process = holder(root / lock.lstrip("/"))
         if process is not None:
@@ -68,7 +68,7 @@ def busy(root="/"):
                 name = pathlib.Path(f"/proc/{process}/comm").read_text().strip()
             except OSError:
                 name = "a process"
-            return f"{name} (process {process}) holds {lock}"
+            return f"{name} (process {process}) still holds {lock}"
     return None
 
 
@@ -86,8 +86,8 @@ def main():
             break
         time.sleep(1)
     module.fail_json(
-        msg=f"Packages cannot be installed: {said}, after {module.params['timeout']} s still. "
-        "Wait until it has ended (`ps`, `cloud-init status`), then run this again."
+        msg=f"Packages cannot be installed: after {module.params['timeout']} s, {said}. Wait until "
+        "it has ended (`ps`, `cloud-init status`), then run this again."
     )
 
 

@@ -2,10 +2,10 @@
 
 DOCUMENTATION = r"""
 module: reach_host
-short_description: See whether a host can be reached
+short_description: Check whether a host can be reached
 description:
   - Opens a connection and runs the empty command. The host needs no Python.
-  - A host that cannot be reached is no failure, and prints nothing.
+  - Does not fail if the host cannot be reached.
 author: The facefleet authors
 attributes:
   check_mode:

@@ -4,7 +4,8 @@ DOCUMENTATION = r"""
 module: report_problems
 short_description: Fail with a list of sentences, shown once
 description:
-  - Fails with one sentence a line. M(ansible.builtin.fail) shows a message of several lines twice.
+  - Fails with one sentence per line. M(ansible.builtin.fail) shows a message of several lines
+    twice.
 author: The facefleet authors
 attributes:
   check_mode:
@@ -27,7 +28,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 msg:
-  description: The sentences, one a line.
+  description: The sentences, one per line.
   returned: always
   type: str
 """

@@ -2,14 +2,14 @@
 
 DOCUMENTATION = r"""
 module: signed_certificate
-short_description: Sign a host's request for a certificate
+short_description: Sign a host's certificate request
 description:
-  - Runs on the controller, and takes from the host nothing but the public key of its request.
-  - The names that a host may have follow from its place in the inventory. A device has its own,
-    the hosts of the group C(cloud) those of the broker and the processor, the controller
+  - Runs on the controller, and uses only the public key of the host's request.
+  - The inventory determines the names that a host may have. A device has its own name, the hosts of
+    the group C(cloud) those of the broker, the processor and the gallery, and the controller
     (C(delegate_to=localhost)) that of the operator.
-  - The certificate that the host has is kept until less than a third of its time is left, or
-    until it is another authority's, of another key or for other addresses.
+  - An existing certificate is kept until less than a third of its validity is left, or until the
+    authority, the key or the addresses change.
 author: The facefleet authors
 attributes:
   check_mode:
@@ -28,7 +28,7 @@ options:
     type: str
     required: true
   days:
-    description: How long a certificate is good for.
+    description: Days for which a certificate is valid.
     type: int
     required: true
   name:
@@ -36,11 +36,11 @@ options:
     type: str
     required: true
   usage:
-    description: What the certificate is good for, C(clientAuth) or C(serverAuth).
+    description: What the certificate may be used for, C(clientAuth) or C(serverAuth).
     type: str
     required: true
   addresses:
-    description: Where a server is reached, such as C(DNS:broker) or C(IP:192.0.2.1).
+    description: The addresses of a server, such as C(DNS:broker) or C(IP:192.0.2.1).
     type: list
     elements: str
     default: []
@@ -61,7 +61,7 @@ EXAMPLES = r"""
 RETURN = r"""
 files:
   description: >-
-    The host's C(tls.crt), C(ca.crt) and C(crl.pem). Empty in a dry run where there is
-    no certificate yet.
+    The host's C(tls.crt), C(ca.crt) and C(crl.pem). Empty in a dry run if the host has no
+    certificate yet.
   type: dict
 """

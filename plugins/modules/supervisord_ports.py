@@ -13,27 +13,27 @@ from ansible_collections.facefleet.facefleet.plugins.module_utils.supervisord im
 
 DOCUMENTATION = r"""
 module: supervisord_ports
-short_description: Find the ports of a supervisord's services that other processes hold
+short_description: Find the ports of a supervisord's services that other processes use
 description:
-  - Returns C(taken), a sentence for each port that another process holds.
+  - Returns C(problems), a sentence for each port that another process uses.
 author: The facefleet authors
 attributes:
   check_mode:
     support: full
 options:
   directory:
-    description: The supervisord's folder; there may be none yet.
+    description: The supervisord's folder. It need not exist yet.
     type: path
     required: true
   ports:
-    description: Each C(port), and the C(variable) to change where it is taken.
+    description: Each C(port), and the C(variable) to suggest changing if the port is in use.
     type: list
     elements: dict
     required: true
 """
 
 EXAMPLES = r"""
-- name: Find the taken ports
+- name: Find the ports in use
   facefleet.facefleet.supervisord_ports:
     directory: /srv/fleet/edge-1
     ports:
@@ -54,7 +54,7 @@ def running(directory):
     return supervisord
 
 
-def taken(directory, ports):
+def port_problems(directory, ports):
     """Return a sentence for each port that another process uses."""
     supervisord = running(directory)
     found = []
@@ -75,7 +75,7 @@ def main():
         supports_check_mode=True,
     )
     directory = pathlib.Path(module.params["directory"])
-    module.exit_json(changed=False, taken=taken(directory, module.params["ports"]))
+    module.exit_json(changed=False, problems=port_problems(directory, module.params["ports"]))
 
 
 if __name__ == "__main__":

@@ -8,7 +8,10 @@ import urllib.parse
 import xmlrpc.client
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.facefleet.facefleet.plugins.module_utils.host import unready
+from ansible_collections.facefleet.facefleet.plugins.module_utils.host import (
+    ServiceError,
+    readiness_problem,
+)
 from ansible_collections.facefleet.facefleet.plugins.module_utils.supervisord import (
     PortTakenError,
     connect,
@@ -20,12 +23,12 @@ DOCUMENTATION = r"""
 module: supervisord_program
 short_description: Run one service under a supervisord and wait until it is ready
 description:
-  - Writes the program's files, has supervisord apply what changed of this program and nothing
-    else, starts it where it stopped, and waits until it is ready.
-  - It fails at once where another process holds the port, and where the program gives up.
-  - Ready is what this program's own process says. Where another program of this supervisord still
-    has the port, which it will be told to leave later in the run, it is stopped, and started again
-    where this one does not become ready.
+  - Writes the program's files, has supervisord apply the changes of this program only, starts it if
+    it is stopped, and waits until it is ready.
+  - Fails at once if another process uses the port, or if the program exits repeatedly.
+  - The program is ready only when its own process answers. If another program of this supervisord
+    still uses the port, that program is stopped. It is started again if this one does not become
+    ready.
 author: The facefleet authors
 attributes:
   check_mode:
@@ -44,15 +47,16 @@ options:
     type: str
     required: true
   files:
-    description: Files of C(programs/<name>/), name to text. Never shown, for they hold secrets.
+    description: >-
+      Files of C(programs/<name>/), name to text. Never shown, because they contain secrets.
     type: dict
     required: true
   ready_url:
-    description: An http address that answers 200 when ready, or C(tcp://host:port).
+    description: An http address that answers 200 when the program is ready, or C(tcp://host:port).
     type: str
     required: true
   port_variable:
-    description: The variable to change where the port is taken.
+    description: Name of the variable to suggest changing if the port is already in use.
     type: str
     required: true
   timeout:
@@ -72,11 +76,7 @@ EXAMPLES = r"""
     port_variable: facefleet_base_port
 """
 
-QUICK_ENDS = 3  # a service that ends this often at its start has given up
-
-
-class NotUpError(Exception):
-    """The service cannot be started; the message says why."""
+QUICK_ENDS = 3  # a service that exits this often at its start has failed
 
 
 def info(supervisord, name):
@@ -122,12 +122,12 @@ def make_room(supervisord, name, holding):
 def give_back(supervisord, name, displaced):
     """Stop the program that did not become ready, and restart the one that used its port."""
     for act, program in ((supervisord.stopProcess, name), (supervisord.startProcess, displaced)):
-        with contextlib.suppress(xmlrpc.client.Fault):  # it is so already
+        with contextlib.suppress(xmlrpc.client.Fault):  # it is in that state already
             act(program)
 
 
 def await_ready(supervisord, params, directory, port):
-    """Wait for the service. Raises NotUpError if it is not ready in time, or has failed."""
+    """Wait for the service. Raises ServiceError if it is not ready in time, or has failed."""
     name = params["name"]
     deadline = time.monotonic() + params["timeout"]
     quick_ends = set()  # by their start
@@ -137,15 +137,15 @@ def await_ready(supervisord, params, directory, port):
         if state["statename"] in ("BACKOFF", "FATAL"):
             quick_ends.add(state["start"])
         if state["statename"] == "FATAL" or len(quick_ends) == QUICK_ENDS:
-            raise NotUpError(f"{name} ends as soon as it starts.")
-        problem = unready(params["ready_url"])
+            raise ServiceError(f"{name} exits as soon as it starts.")
+        problem = readiness_problem(params["ready_url"])
         if problem is None and holding == name and state["statename"] in ("STARTING", "RUNNING"):
             return
         if time.monotonic() > deadline:
             if problem is None and holding != name:
                 problem = f"{holding or 'another process'} answers on its port"
-            problem = (problem or "it has only just become so").rstrip(".")
-            raise NotUpError(f"{name} is not ready after {params['timeout']} s: {problem}.")
+            problem = (problem or "it has only just become ready").rstrip(".")
+            raise ServiceError(f"{name} is not ready after {params['timeout']} s: {problem}.")
         time.sleep(0.1)
 
 
@@ -154,7 +154,7 @@ def log_tail(path, lines=20):
         tail = path.read_text(errors="replace").splitlines()[-lines:]
     except OSError:
         return ""
-    return "\n".join([f"Its log {path} ends:", *tail])
+    return "\n".join([f"Last lines of {path}:", *tail])
 
 
 def main():
@@ -193,7 +193,7 @@ def main():
         displaced = make_room(supervisord, name, holding)
         changed = apply(supervisord, name)
         await_ready(supervisord, params, directory, port)
-    except (NotUpError, PortTakenError) as problem:
+    except (ServiceError, PortTakenError) as problem:
         if displaced:
             give_back(supervisord, name, displaced)
         tail = "" if isinstance(problem, PortTakenError) else log_tail(directory / f"{name}.log")

@@ -9,11 +9,11 @@ from ansible_collections.facefleet.facefleet.plugins.module_utils.supervisord im
 
 DOCUMENTATION = r"""
 module: supervisord_prune
-short_description: End the services of a supervisord that the inventory no longer has
+short_description: Stop the services of a supervisord that the inventory no longer has
 description:
-  - Ends the programs that the module supervisord_program made for services that are not among
+  - Stops the programs that the module supervisord_program created for services that are not in
     O(keep), and removes their files.
-  - Logs and outboxes are kept, as the latter may hold faces.
+  - Logs and outboxes are kept, because outboxes may hold faces.
 author: The facefleet authors
 attributes:
   check_mode:
@@ -24,7 +24,7 @@ options:
     type: path
     required: true
   keep:
-    description: The names of the services that stay.
+    description: The names of the services to keep.
     type: list
     elements: str
     required: true
@@ -59,7 +59,7 @@ def main():
             path.unlink()
         supervisord = connect(directory)
         _, _, gone = supervisord.reloadConfig()[0]
-        for name in gone:  # also where a former run was interrupted
+        for name in gone:  # also those that an interrupted run has left
             remove(supervisord, name)
         names.update(gone)
     module.exit_json(changed=bool(names), deleted=sorted(names))

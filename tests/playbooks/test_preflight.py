@@ -72,7 +72,7 @@ def test_a_group_that_is_not_quite_edge_leaves_nobody_out(tmp_path):
     ran = play("playbooks/preflight.yml", made, "--limit=jetson-1,jetson-2")
     assert ran.code == 2
     assert sentences(ran)[0] == (
-        "Every host: in no group that facefleet knows: name the host under cloud or edge "
+        "Every host: The host is in no group that facefleet knows: add it to cloud or edge "
         "(hosts.yml)."
     )
 

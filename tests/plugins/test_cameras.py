@@ -63,7 +63,7 @@ def test_each_missing_path_and_each_shared_device_has_a_sentence():
         {"item": model, "stat": {"exists": False}},
     ]
     first, second = plugin.camera_problems(gone)
-    assert first.startswith("The source of the camera door is /dev/video0, and this host has no")
+    assert first.startswith("The source of the camera door is /dev/video0, but this host has no")
     assert "such device: connect it" in first
     assert "The model of the camera film is /opt/yunet.onnx" in second
     assert "such file or folder" in second

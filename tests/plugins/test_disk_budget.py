@@ -30,20 +30,20 @@ def test_what_fits_is_no_problem():
 
 def test_the_outboxes_of_all_cameras_count():
     said = disk_budget.problem("6GiB", 3, room=15 * GIB, others=0, reserve=GIB // 2)
-    assert said.startswith("facefleet_outbox_max_size is 6GiB, that is 18GiB for 3 cameras; ")
+    assert said.startswith("facefleet_outbox_max_size is 6GiB, which is 18GiB for 3 cameras. ")
     assert said.endswith(": set facefleet_outbox_max_size to 4949MiB or less.")
     assert disk_budget.problem("4949MiB", 3, room=15 * GIB, others=0, reserve=GIB // 2) is None
 
 
 def test_a_bound_beyond_any_disk_is_a_problem():
     said = disk_budget.problem("20TiB", 1, room=30 * GIB, others=4 * GIB, reserve=GIB // 2)
-    assert "20TiB for 1 camera; with 4096MiB for what is yet to be installed and 512MiB" in said
-    assert "more than the 30GiB on the disk of this host" in said
+    assert "20TiB for 1 camera. With 4096MiB for software yet to be installed and 512MiB" in said
+    assert "more than the 30GiB of free disk space on this host" in said
 
 
 def test_where_no_bound_would_fit_the_disk_is_too_full():
     said = disk_budget.problem("1GiB", 2, room=GIB, others=4 * GIB, reserve=GIB // 2)
-    assert said.endswith(": free at least 5632MiB of it.")
+    assert said.endswith(": free at least 5632MiB.")
 
 
 def test_a_device_without_cameras_has_no_outbox():

@@ -36,8 +36,9 @@ def test_an_old_extra_var_is_refused_with_its_new_name(old, new):
 
 def test_no_file_uses_an_old_name():
     table = Path(names.__file__).relative_to(ROOT)
+    others = [f":!{path}" for path in (table, "CHANGELOG.md", "tests/playbooks/test_preflight.py")]
     found = subprocess.run(
-        ["git", "grep", "-nwE", "|".join(names.RENAMED), "--", f":!{table}", ":!CHANGELOG.md"],
+        ["git", "grep", "-nwE", "|".join(names.RENAMED), "--", *others],
         cwd=ROOT,
         capture_output=True,
         text=True,

@@ -19,7 +19,7 @@ def hosts(*more, cloud=None, edge=None):
     return {each["inventory_hostname"]: each for each in all_of_them}
 
 
-MISPLACED = "in no group that facefleet knows: name the host under cloud or edge (hosts.yml)."
+MISPLACED = "The host is in no group that facefleet knows: add it to cloud or edge (hosts.yml)."
 
 
 @pytest.mark.parametrize(
@@ -146,6 +146,6 @@ def test_hosts_of_one_machine_do_not_share_a_port():
     }
     known["c"]["facefleet_ports"][2]["variable"] = "gallery"
     found = {name: inventory.shared_ports(known, name, list(known)) for name in known}
-    one = "a (first) and b (first) have the same ports: 2, 3. Give each ports of its own."
-    two = "c (first) and c (gallery) have the same ports: 5. Give each ports of its own."
+    one = "a (first) and b (first) have the same ports: 2, 3. Give each its own ports."
+    two = "c (first) and c (gallery) have the same ports: 5. Give each its own ports."
     assert found == {"a": [one], "b": [one], "c": [two], "d": []}

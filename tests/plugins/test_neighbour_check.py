@@ -67,7 +67,7 @@ def check(tmp_path: Path):
 def test_an_open_port_is_named_and_the_pods_can_still_be_ended(check) -> None:
     found = check()
     assert found["failed"]
-    assert found["msg"].startswith("Neighbours on the network reach broker 10.42.0.5:1883: ")
+    assert found["msg"].startswith("Neighbours on the network can reach broker 10.42.0.5:1883: ")
 
 
 def test_what_does_not_answer_a_neighbour_is_closed(check) -> None:

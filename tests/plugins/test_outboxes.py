@@ -84,7 +84,7 @@ def test_volumes_are_where_kubernetes_says(outbox, tmp_path, kind):
 def test_a_kubernetes_that_does_not_answer_may_have_faces(tmp_path):
     told = kubectl(tmp_path, "echo connection refused >&2", "exit 1")
     [said] = look(tmp_path, **told)
-    assert said.startswith("whatever its outboxes hold: k3s does not say where they are")
+    assert said.startswith("an unknown number of faces: k3s does not say where its volumes are")
     assert "connection refused" in said
 
 

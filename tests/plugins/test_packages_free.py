@@ -35,7 +35,7 @@ def test_who_has_a_lock_is_named_until_it_has_ended(tmp_path, lock):
         process.stdout.readline()
         said = packages_free.busy(tmp_path)
         process.stdin.close()
-    assert said.endswith(f"(process {process.pid}) holds {lock}")
+    assert said.endswith(f"(process {process.pid}) still holds {lock}")
     assert packages_free.busy(tmp_path) is None
 
 
@@ -44,6 +44,6 @@ def test_cloud_init_is_waited_for_where_it_runs(tmp_path):
     folder.mkdir(parents=True)
     assert packages_free.busy(tmp_path) is None  # switched off
     (folder / "enabled").touch()
-    assert packages_free.busy(tmp_path) == "cloud-init still sets this machine up"
+    assert packages_free.busy(tmp_path) == "cloud-init is still setting up this machine"
     (folder / "result.json").touch()
     assert packages_free.busy(tmp_path) is None

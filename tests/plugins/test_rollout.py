@@ -55,7 +55,7 @@ class Cluster:
 def clock(monkeypatch):
     clock = Clock()
     monkeypatch.setattr(rollout, "time", clock)
-    monkeypatch.setattr(rollout, "unready", lambda address: f"{address} does not answer.")
+    monkeypatch.setattr(rollout, "readiness_problem", lambda address: f"{address} does not answer.")
     return clock
 
 
@@ -71,22 +71,22 @@ def test_what_a_busy_kubelet_reports_for_a_while_is_waited_for(clock):
 
 
 def test_what_does_not_pass_is_given_up(clock):
-    with pytest.raises(rollout.NotUpError, match="does not start: CreateContainerConfig"):
+    with pytest.raises(rollout.ServiceError, match="does not start: CreateContainerConfig"):
         wait(clock, lambda now: LATE)
     assert 45 <= clock.now < 50
 
 
 def test_a_program_that_ends_is_given_up_immediately(clock):
-    with pytest.raises(rollout.NotUpError, match="forwarder does not start: CrashLoopBackOff"):
+    with pytest.raises(rollout.ServiceError, match="forwarder does not start: CrashLoopBackOff"):
         wait(clock, lambda now: {"reason": "CrashLoopBackOff"} if now >= 7 else None)
     assert clock.now == 7
 
 
 def test_the_end_of_the_time_is_reported_with_the_reason(clock):
-    with pytest.raises(rollout.NotUpError, match=r"ready after 60 s: http://192\.0\.2\.1:8080"):
+    with pytest.raises(rollout.ServiceError, match=r"ready after 60 s: http://192\.0\.2\.1:8080"):
         wait(clock, lambda now: None, timeout=60)
 
 
 def test_a_short_timeout_ends_the_wait_for_a_busy_kubelet(clock):
-    with pytest.raises(rollout.NotUpError, match="not ready after 20 s: CreateContainerConfig"):
+    with pytest.raises(rollout.ServiceError, match="not ready after 20 s: CreateContainerConfig"):
         wait(clock, lambda now: LATE, timeout=20)

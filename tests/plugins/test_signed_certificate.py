@@ -114,12 +114,12 @@ def test_a_name_follows_from_the_place_in_the_inventory(host, on_controller, due
     ],
 )
 def test_a_device_gets_no_other_name(name, usage):
-    with pytest.raises(plugin.RefusedError, match="the names that it may have are edge-1"):
+    with pytest.raises(plugin.RefusedError, match=r"only of its own names \(edge-1\):"):
         wanted(name, usage)
 
 
 def test_a_device_gets_no_addresses():
-    with pytest.raises(plugin.RefusedError, match="is no server"):
+    with pytest.raises(plugin.RefusedError, match="is not a server"):
         wanted(addresses=["DNS:broker"])
 
 
@@ -144,7 +144,7 @@ def test_a_request_for_more_than_is_due_is_refused(key, asked):
     "text", [None, {"stdout": 1}, "", "-----BEGIN", "x" * 1_000_000, "\x00\ud800"], ids=repr
 )
 def test_what_is_no_request_has_a_sentence(text):
-    with pytest.raises(plugin.RefusedError, match="returns no request"):
+    with pytest.raises(plugin.RefusedError, match=r"openssl returns (no|an invalid) request"):
         plugin.requested_key(text, wanted())
 
 

@@ -78,7 +78,7 @@ class Supervisord:
         found = self._run(
             "facefleet.facefleet.supervisord_ports", {"directory": str(self.folder), "ports": named}
         )
-        return found["taken"]
+        return found["problems"]
 
     def _run(self, module: str, arguments: dict) -> dict:
         done = subprocess.run(
@@ -148,7 +148,7 @@ def test_only_a_port_that_another_process_holds_is_taken(supervisord: Supervisor
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         (said,) = supervisord.taken(own, free, port)
-        assert said.startswith(f"Port {port} is taken by process {os.getpid()} (")
+        assert said.startswith(f"Port {port} is in use by process {os.getpid()} (")
         assert said.endswith(f"end it, or set port_{port} to another port.")
     supervisord.process.terminate()
     supervisord.process.wait(30)

@@ -74,7 +74,7 @@ def test_a_role_that_changes_its_host_refuses_this_machine_in_a_scenario(role, m
 
     monkeypatch.setenv("MOLECULE_FILE", "molecule.yml")
     assert problems("local") == [
-        "The scenario would change this machine itself: take ansible_connection out of its "
+        "The scenario would change this machine itself: remove ansible_connection from its "
         "inventory."
     ]
     assert problems("ssh") == []

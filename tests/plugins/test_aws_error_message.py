@@ -1,6 +1,6 @@
 """Why AWS refuses a call, by its cause."""
 
-import aws_sentence as plugin
+import aws_error_message as plugin
 import pytest
 
 CLOCK = "The controller's clock differs from AWS's: set it (timedatectl set-ntp true)"
@@ -35,7 +35,7 @@ CAUSES = [
 @pytest.mark.parametrize(("code", "words", "sentence"), CAUSES)
 def test_a_wrong_clock_is_told_from_wrong_credentials(code, words, sentence):
     call = f"An error occurred ({code}) when calling the GetCallerIdentity operation: {words}"
-    said = plugin.aws_sentence(
+    said = plugin.aws_error_message(
         {
             "failed": True,
             "boto3_version": "1",

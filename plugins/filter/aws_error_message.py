@@ -1,4 +1,4 @@
-"""`result | aws_sentence`: explain in one sentence why a call to AWS failed, and what to do."""
+"""`result | aws_error_message`: say in a sentence why a call to AWS failed, and what to do."""
 
 import re
 
@@ -66,7 +66,7 @@ OTHER = "AWS rejects {call}: {said}"
 UNKNOWN = "{said}: check that the controller's AWS credentials allow this."
 
 
-def aws_sentence(result):
+def aws_error_message(result):
     """Return the sentence for a module's failed result, or for the first failed item of a loop."""
     failed = [item for item in result.get("results", []) if item.get("failed")]
     call = failed[0] if failed else result
@@ -91,4 +91,4 @@ def aws_sentence(result):
 
 class FilterModule:
     def filters(self):
-        return {"aws_sentence": aws_sentence}
+        return {"aws_error_message": aws_error_message}
