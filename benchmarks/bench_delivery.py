@@ -25,7 +25,7 @@ from facefleet.delivery.outbox import Outbox
 from facefleet.delivery.sender import Sender
 from facefleet.health import Health
 from facefleet.logging import configure_logging
-from facefleet.names import FaceName, content_tag
+from facefleet.protocol import FaceName, content_tag
 from facefleet.runtime import freeze_gc
 from pydantic import AnyUrl
 

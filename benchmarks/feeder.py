@@ -19,7 +19,7 @@ from facefleet.delivery.outbox import Outbox
 from facefleet.delivery.sender import Sender
 from facefleet.health import Health, serve_health
 from facefleet.logging import configure_logging
-from facefleet.names import FaceName
+from facefleet.protocol import FaceName
 from facefleet.runtime import on_shutdown
 from pydantic import AnyUrl
 

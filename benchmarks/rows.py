@@ -16,7 +16,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 
 import paho.mqtt.client as paho
-from facefleet.names import receipts_topic
+from facefleet.protocol import receipts_topic
 
 from benchmarks.feeder import CAMERA, DEVICE
 from benchmarks.fleet import Facefleet, Fleet

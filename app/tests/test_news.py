@@ -4,8 +4,8 @@ import json
 from datetime import UTC, datetime
 
 import pytest
-from facefleet.names import FaceName
 from facefleet.news import decode, encode, stored_topic
+from facefleet.protocol import FaceName
 from hypothesis import given
 from hypothesis import strategies as st
 

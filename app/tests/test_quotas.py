@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 
 import pytest
-from facefleet.names import FaceName
+from facefleet.protocol import FaceName
 from facefleet.quotas import CAMERAS, MAX_STATUS_BYTES, Cameras, Memory, Statuses
 
 

@@ -28,8 +28,8 @@ USAGES = {
     "serverAuth": ExtendedKeyUsageOID.SERVER_AUTH,
     "clientAuth": ExtendedKeyUsageOID.CLIENT_AUTH,
 }
-LONGEST = 10_000  # characters of a request
-EARLY = datetime.timedelta(hours=1)  # a device's clock may be slow
+MAX_REQUEST_LENGTH = 10_000  # characters of a request
+BACKDATING = datetime.timedelta(hours=1)  # a device's clock may be slow
 
 
 class RefusedError(Exception):
@@ -126,7 +126,7 @@ def general_name(address):
 
 def requested_key(text, wanted):
     """Return the public key of a request, which must ask for exactly what is wanted."""
-    if not isinstance(text, str) or len(text) > LONGEST:
+    if not isinstance(text, str) or len(text) > MAX_REQUEST_LENGTH:
         raise RefusedError(
             "This host's openssl returns no request: check whether it was tampered with."
         )
@@ -221,7 +221,7 @@ def build(wanted, key, ca, now, end):
         .issuer_name(ca.subject)
         .public_key(key)
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - EARLY)
+        .not_valid_before(now - BACKDATING)
         .not_valid_after(end)
     )
     for kind, extension in wanted.extensions.items():

@@ -82,12 +82,12 @@ K3S = "/usr/local/bin/k3s"
 UNITS = "/etc/systemd/system"
 CONFIG = "/etc/rancher/k3s/config.yaml"
 # The role's record of the node's name, which it writes first.
-NOTE = "/var/lib/facefleet/k3s"
+RECORD = "/var/lib/facefleet/k3s"
 NAME = re.compile(r"[a-z0-9.-]{1,253}")
 RUNS_K3S = re.compile(r"^ExecStart=\S*/k3s(\s|$)", re.MULTILINE)
 # A variable in the role's unit. A k3s without it was installed by others.
 FINGERPRINT = "FACEFLEET_K3S="
-LISTENS = "0A"  # a socket's state in /proc/net/tcp
+TCP_LISTEN = "0A"  # a socket's state in /proc/net/tcp
 
 
 class Host:
@@ -149,14 +149,14 @@ class Host:
                 or RUNS_K3S.search(self._read(f"{UNITS}/{file.name}"))
             )
         ]
-        if ours or self._path(NOTE).exists():
+        if ours or self._path(RECORD).exists():
             return units
         files = (K3S, CONFIG, f"{data}/server", f"{data}/agent")
         return units + [path for path in files if self._path(path).exists()]
 
     def node(self, ours):
         """Return the name under which the role set up this host; empty if it did not."""
-        name = self._read(NOTE).strip()
+        name = self._read(RECORD).strip()
         if ours and not name:
             lines = self._read(CONFIG).splitlines()
             name = next((line[10:].strip() for line in lines if line.startswith("node-name:")), "")
@@ -209,7 +209,7 @@ class Host:
         for table in ("/proc/net/tcp", "/proc/net/tcp6"):
             for row in self._read(table).splitlines()[1:]:
                 address, _, state = row.split()[1:4]
-                if state == LISTENS:
+                if state == TCP_LISTEN:
                     listening.add(int(address.rpartition(":")[2], 16))
         return sorted(listening & set(ports))
 

@@ -58,7 +58,7 @@ refused:
 HOST_END, FAR_END = "facefleet-nb0", "facefleet-nb1"
 HOST, NEIGHBOUR = "169.254.77.1", "169.254.77.2"
 NAME = "{} {}:{}"  # of a port
-PATIENCE = 3  # seconds for a connection on the same machine
+CONNECT_TIMEOUT = 3  # seconds for a connection on the same machine
 
 # Runs as the neighbour: prints which of the addresses it could connect to. All at once.
 CONNECT = """
@@ -97,7 +97,7 @@ def closed_ports(pods, open_services):
 def answers(address, port):
     """Return whether the host itself can connect, as it may to all its pods."""
     try:
-        socket.create_connection((address, port), timeout=PATIENCE).close()
+        socket.create_connection((address, port), timeout=CONNECT_TIMEOUT).close()
     except OSError:
         return False
     return True
@@ -157,7 +157,7 @@ class Neighbour:
 
     def reaches(self, targets):
         """Return those of (address, port) that the neighbour can connect to."""
-        found = self._inside(self._python, "-c", CONNECT, json.dumps(targets), str(PATIENCE))
+        found = self._inside(self._python, "-c", CONNECT, json.dumps(targets), str(CONNECT_TIMEOUT))
         return {tuple(target) for target in json.loads(found)}
 
     def is_linked(self):

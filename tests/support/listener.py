@@ -3,7 +3,7 @@
 import threading
 
 import paho.mqtt.client as paho
-from facefleet.names import Receipt
+from facefleet.protocol import Receipt
 
 
 class Listener:

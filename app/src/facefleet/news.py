@@ -6,7 +6,7 @@ Pure functions: no clock, no network.
 import json
 from collections.abc import Iterable
 
-from facefleet.names import FaceName, camera_prefix
+from facefleet.protocol import FaceName, camera_prefix
 
 STORED = "stored/#"
 _MAX_BYTES = 64 << 10  # a processor announces at most a hundred short names at once

@@ -5,7 +5,7 @@ Pure: no clock, no network.
 
 from collections import OrderedDict, defaultdict
 
-from facefleet.names import FaceName, is_label
+from facefleet.protocol import FaceName, is_label
 
 CAMERAS = 64  # per device
 MAX_STATUS_BYTES = 4096

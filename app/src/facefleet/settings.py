@@ -24,7 +24,7 @@ from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from facefleet.errors import SettingsError, printable
-from facefleet.names import is_label
+from facefleet.protocol import is_label
 
 PREFIX = "FACEFLEET_"
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from facefleet.codec import MAX_PACKET_BYTES
-from facefleet.names import FaceName, content_tag
+from facefleet.protocol import FaceName, content_tag
 from facefleet.quotas import CAMERAS, MAX_STATUS_BYTES
 
 from support import picture

@@ -16,7 +16,7 @@ import pytest
 from facefleet import codec, jpeg, settings
 from facefleet.errors import SettingsError
 from facefleet.exif import FaceInfo, NotAJpegError, read_exif
-from facefleet.names import FaceName, Receipt, can_be_sent, content_tag
+from facefleet.protocol import FaceName, Receipt, can_be_sent, content_tag
 from facefleet.quotas import Cameras
 from facefleet.services.processor import MAX_PIXELS, classify_message
 from facefleet.tools.erasure_records import Erasure

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from urllib.parse import quote
 
 import pytest
-from facefleet.names import FaceName, content_tag
+from facefleet.protocol import FaceName, content_tag
 from facefleet.services.processor import HELD_BYTES
 from PIL import Image
 

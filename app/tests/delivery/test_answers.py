@@ -9,7 +9,7 @@ from facefleet.delivery.answers import BARREN, SILENCE, Answers
 from facefleet.delivery.outbox import Outbox
 from facefleet.delivery.sender import Sender
 from facefleet.health import Health
-from facefleet.names import FaceName, Receipt
+from facefleet.protocol import FaceName, Receipt
 from pydantic import AnyUrl
 from structlog.testing import capture_logs
 

@@ -20,7 +20,7 @@ from facefleet.delivery.outbox import (
     ranges,
 )
 from facefleet.delivery.outbox_reader import OutboxReader
-from facefleet.names import FaceName, content_tag
+from facefleet.protocol import FaceName, content_tag
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (

@@ -10,7 +10,7 @@ import pytest
 from facefleet.delivery import outbox as module
 from facefleet.delivery.outbox import LEDGER_DAYS, Outbox
 from facefleet.delivery.outbox_reader import OutboxReader
-from facefleet.names import FaceName
+from facefleet.protocol import FaceName
 
 NOW = datetime.now(UTC)
 TODAY = NOW.date()

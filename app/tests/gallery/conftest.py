@@ -18,7 +18,7 @@ import cv2
 import paho.mqtt.publish
 import pytest
 from facefleet import news
-from facefleet.names import FaceName, content_tag
+from facefleet.protocol import FaceName, content_tag
 from facefleet.vision.detectors import Detection
 from facefleet.vision.faces import encode_face
 from selenium import webdriver

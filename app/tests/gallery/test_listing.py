@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import boto3
 import pytest
 from facefleet.bucket import Bucket, BucketError
-from facefleet.names import FaceName, moment
+from facefleet.protocol import FaceName, moment
 from facefleet.services.gallery.cameras import SHOWN, Cameras
 from facefleet.services.gallery.listing import (
     FACES,

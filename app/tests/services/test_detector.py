@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from facefleet.delivery.outbox_reader import OutboxReader
 from facefleet.exif import read_exif
-from facefleet.names import FaceName, Receipt, content_tag
+from facefleet.protocol import FaceName, Receipt, content_tag
 
 from support.camera import stream, write_picture, write_video
 from support.listener import Listener

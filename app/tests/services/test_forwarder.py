@@ -5,7 +5,7 @@ import signal
 import socket
 import urllib.request
 
-from facefleet.names import HELLO
+from facefleet.protocol import HELLO
 
 from support.listener import Listener
 from support.rig import Process, Rig, await_true, free_port, ready, unmet

@@ -2,7 +2,7 @@
 
 import json
 
-from facefleet.names import Receipt
+from facefleet.protocol import Receipt
 
 from support.listener import Listener
 from support.rig import Rig, await_true, unmet

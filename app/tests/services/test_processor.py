@@ -12,8 +12,8 @@ from urllib.parse import quote
 
 import pytest
 from facefleet.evidence import md5
-from facefleet.names import FaceName, content_tag
 from facefleet.news import decode
+from facefleet.protocol import FaceName, content_tag
 from facefleet.services.processor import FUTILE, OVERHEAD, Yield
 
 from support import picture

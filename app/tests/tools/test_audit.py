@@ -14,7 +14,7 @@ import pytest
 from facefleet import aws
 from facefleet.delivery.outbox import Outbox
 from facefleet.delivery.outbox_reader import OutboxReader
-from facefleet.names import FaceName
+from facefleet.protocol import FaceName
 from facefleet.settings import AuditSettings
 from facefleet.tools.audit import print_audit
 from facefleet.tools.erasure_records import Faces, Scope

@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 import pytest
 from facefleet.delivery.outbox import Outbox
-from facefleet.names import FaceName
+from facefleet.protocol import FaceName
 from facefleet.tools.erasure_records import Erasure, Faces, Scope
 
 from support.rig import AWS, BUCKET, Rig, s3

@@ -25,7 +25,7 @@ from typing import BinaryIO
 from facefleet.delivery.database import Database, OutboxError, is_full, set_aside
 from facefleet.errors import FacefleetError
 from facefleet.logging import log
-from facefleet.names import FaceName, content_tag
+from facefleet.protocol import FaceName, content_tag
 
 RESERVE = 512 << 20  # bytes of the disk left free, as the kubelet evicts pods below 256 MiB
 LEDGER_DAYS = 30  # the default of the bucket's lifecycle; audits go no further back

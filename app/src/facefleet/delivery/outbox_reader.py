@@ -20,7 +20,7 @@ from facefleet.delivery.outbox import (
     days,
     timestamp,
 )
-from facefleet.names import FaceName
+from facefleet.protocol import FaceName
 
 
 @dataclass(frozen=True)

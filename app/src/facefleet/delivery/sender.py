@@ -24,7 +24,7 @@ from facefleet.delivery.window import Window
 from facefleet.health import Health
 from facefleet.logging import log
 from facefleet.mqtt import Connection, Will
-from facefleet.names import HELLO, FaceName, Receipt, receipts_topic, status_topic
+from facefleet.protocol import HELLO, FaceName, Receipt, receipts_topic, status_topic
 
 COMMIT_BATCH = 32  # faces per commit
 QUEUE_SIZE = 4 * COMMIT_BATCH  # faces not committed yet; when it is full, the camera waits

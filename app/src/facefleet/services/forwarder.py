@@ -9,7 +9,7 @@ from prometheus_client import Counter
 
 from facefleet.health import Health, serve_health
 from facefleet.mqtt import Connection, Will
-from facefleet.names import HELLO, LINK_DOWN, LINK_UP, can_be_sent, status_topic
+from facefleet.protocol import HELLO, LINK_DOWN, LINK_UP, can_be_sent, status_topic
 from facefleet.runtime import run_until_signal
 from facefleet.settings import ForwarderSettings
 

@@ -7,7 +7,7 @@ from prometheus_client import Counter
 from facefleet.health import Health, serve_health
 from facefleet.logging import log
 from facefleet.mqtt import Connection
-from facefleet.names import FaceName, Receipt
+from facefleet.protocol import FaceName, Receipt
 from facefleet.runtime import run_until_signal
 from facefleet.settings import LoggerSettings
 

@@ -22,7 +22,7 @@ from facefleet.evidence import today
 from facefleet.health import Health, serve_health
 from facefleet.logging import log
 from facefleet.mqtt import Connection
-from facefleet.names import (
+from facefleet.protocol import (
     ECHO,
     FACES,
     HELLO,
@@ -195,11 +195,11 @@ class _Processor:
         elif not self._memory.take(_device(topic), _cost(topic, payload)):
             DROPPED.inc()
         else:
-            self._put(classify_message(topic, payload, self._max_bytes, self._cameras))
+            self._enqueue(classify_message(topic, payload, self._max_bytes, self._cameras))
         if not self._flushing:
             self._flush_soon()
 
-    def _put(self, job: "_Job") -> None:
+    def _enqueue(self, job: "_Job") -> None:
         self._under_way.add(job.topic)
         job.put = self._store.create(job.key, job.payload, job.attributes, job.digest)
         job.put.add_done_callback(lambda _: self._finished.put(job))

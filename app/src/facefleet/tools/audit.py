@@ -19,7 +19,7 @@ from facefleet.bucket import Bucket
 from facefleet.delivery.outbox import LEDGER_DAYS, Counts, State
 from facefleet.delivery.outbox_reader import OutboxReader
 from facefleet.errors import FacefleetError, printable
-from facefleet.names import FaceName, camera_prefix
+from facefleet.protocol import FaceName, camera_prefix
 from facefleet.settings import AuditSettings
 from facefleet.tools.erasure_records import RECORDS, Erasure
 from facefleet.tools.tables import table

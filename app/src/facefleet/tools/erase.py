@@ -17,7 +17,7 @@ from botocore.exceptions import ClientError
 from facefleet import aws
 from facefleet.bucket import Version, VersionedBucket
 from facefleet.errors import FacefleetError
-from facefleet.names import FaceName, day_folder
+from facefleet.protocol import FaceName, day_folder
 from facefleet.settings import EraseSettings
 from facefleet.tools.erasure_records import Faces, Scope
 from facefleet.tools.tables import table

@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime
 
 from facefleet.delivery.outbox import ranges
 from facefleet.errors import FacefleetError
-from facefleet.names import FaceName, is_label
+from facefleet.protocol import FaceName, is_label
 
 RECORDS = "erased/"
 _TIME = "%Y-%m-%dT%H%M%S.%fZ"

@@ -9,7 +9,7 @@ import time
 from facefleet.delivery.reporting import STATUS_EVERY
 from facefleet.errors import FacefleetError, printable
 from facefleet.mqtt import Connection
-from facefleet.names import LINK_DOWN, STATUSES, is_label
+from facefleet.protocol import LINK_DOWN, STATUSES, is_label
 from facefleet.settings import StatusSettings
 from facefleet.tools.tables import table
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from facefleet.errors import FacefleetError
 from facefleet.mqtt import Connection
-from facefleet.names import FaceName, Receipt, camera_prefix, content_tag, receipts_topic
+from facefleet.protocol import FaceName, Receipt, camera_prefix, content_tag, receipts_topic
 from facefleet.settings import VerifySettings
 from facefleet.vision.detectors import Detection
 from facefleet.vision.faces import encode_face

@@ -19,7 +19,7 @@ from starlette.staticfiles import StaticFiles
 from facefleet.bucket import Bucket, BucketError, Object
 from facefleet.exif import NotAJpegError, read_exif
 from facefleet.health import Health, health_response
-from facefleet.names import FaceName, is_label
+from facefleet.protocol import FaceName, is_label
 from facefleet.services.gallery.cameras import Cameras
 from facefleet.services.gallery.listing import (
     FACES,

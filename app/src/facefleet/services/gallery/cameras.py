@@ -12,7 +12,7 @@ from itertools import chain, islice, zip_longest
 from threading import Lock
 
 from facefleet.bucket import Bucket
-from facefleet.names import is_label
+from facefleet.protocol import is_label
 from facefleet.services.gallery.listing import Camera
 
 SHOWN = 24

@@ -18,7 +18,7 @@ from itertools import chain
 from typing import NamedTuple
 
 from facefleet.bucket import Bucket, Entry
-from facefleet.names import FaceName, camera_prefix, day_folder, day_of_folder, moment
+from facefleet.protocol import FaceName, camera_prefix, day_folder, day_of_folder, moment
 
 PAGE = 250
 """Keys per response: a few screens of faces. The response time is proportional to it."""

@@ -5,7 +5,7 @@ import re
 from datetime import UTC, datetime
 
 import pytest
-from facefleet.names import FaceName, Receipt, content_tag, is_label
+from facefleet.protocol import FaceName, Receipt, content_tag, is_label
 from hypothesis import given
 from hypothesis import strategies as st
 
