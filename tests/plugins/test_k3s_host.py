@@ -97,7 +97,7 @@ def test_what_a_k3s_of_others_left_is_seen_but_not_what_an_interrupted_run_of_ou
     write(root, path, "")
     [said] = gather(root)["foreign"]
     assert path.startswith(said)
-    write(root, module.NOTE, "jetson-1\n")
+    write(root, module.RECORD, "jetson-1\n")
     assert gather(root)["foreign"] == []
 
 
@@ -111,9 +111,9 @@ def test_a_host_knows_the_name_that_it_was_set_up_by(root):
     assert gather(root)["node"] == ""  # somebody else's
     write(root, "/etc/systemd/system/k3s.service", "Environment=FACEFLEET_K3S=abc\n")
     assert gather(root)["node"] == "jetson-1"  # of a version that kept no note
-    write(root, module.NOTE, "jetson-2\n")
+    write(root, module.RECORD, "jetson-2\n")
     assert gather(root)["node"] == "jetson-2"
-    write(root, module.NOTE, "{{ a lie }}")
+    write(root, module.RECORD, "{{ a lie }}")
     assert gather(root)["node"] == ""
 
 
