@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 from facefleet.delivery import answers, sender
-from facefleet.delivery.answers import BARREN, SILENCE, Answers
+from facefleet.delivery.answers import ANSWER_TIMEOUT, MAX_UNSTORED, Answers
 from facefleet.delivery.outbox import Outbox
 from facefleet.delivery.sender import Sender
 from facefleet.health import Health
@@ -19,32 +19,34 @@ from support.rig import Rig, await_true
 
 def test_silence_is_told_after_a_while_and_ends_with_an_answer() -> None:
     found = Answers()
-    assert found.silence(1e6) is None  # nothing was sent
+    assert found.silence_problem(1e6) is None  # nothing was sent
     found.sent(10)
-    found.sent(10 + SILENCE)
-    assert found.silence(10 + SILENCE) is None
-    assert found.silence(11 + SILENCE).startswith("no face has been confirmed for 60 s")
+    found.sent(10 + ANSWER_TIMEOUT)
+    assert found.silence_problem(10 + ANSWER_TIMEOUT) is None
+    assert found.silence_problem(11 + ANSWER_TIMEOUT).startswith(
+        "no face has been confirmed for 60 s"
+    )
     found.not_stored("too dark", 100)
-    assert found.silence(1e6) is None
+    assert found.silence_problem(1e6) is None
     found.sent(200)
     found.nothing_sent()
-    assert found.silence(1e6) is None
+    assert found.silence_problem(1e6) is None
 
 
 def test_answers_that_store_nothing_are_told_while_they_come() -> None:
     found = Answers()
-    for _ in range(BARREN - 1):
+    for _ in range(MAX_UNSTORED - 1):
         found.not_stored("no JPEG", 10)
-    assert found.barrenness(10) is None
+    assert found.unstored_problem(10) is None
     found.not_stored("no room", 11)
-    assert found.barrenness(11).startswith("none of the last 16 faces was stored (no room)")
-    assert found.barrenness(11 + SILENCE) is not None
-    assert found.barrenness(12 + SILENCE) is None
+    assert found.unstored_problem(11).startswith("none of the last 16 faces was stored (no room)")
+    assert found.unstored_problem(11 + ANSWER_TIMEOUT) is not None
+    assert found.unstored_problem(12 + ANSWER_TIMEOUT) is None
     found.not_stored("no room", 200)
-    assert found.barrenness(200).startswith("none of the last 17 ")
+    assert found.unstored_problem(200).startswith("none of the last 17 ")
     found.stored(200)
     found.not_stored("no room", 200)
-    assert found.barrenness(200) is None
+    assert found.unstored_problem(200) is None
 
 
 class Device:
@@ -90,7 +92,7 @@ def device(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> Iterator[Device]:
 
 @pytest.fixture
 def patience(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
-    return lambda seconds: monkeypatch.setattr(answers, "SILENCE", seconds)
+    return lambda seconds: monkeypatch.setattr(answers, "ANSWER_TIMEOUT", seconds)
 
 
 def test_a_way_that_never_carried_a_face_is_not_ready_and_an_outage_is(
@@ -111,7 +113,7 @@ def test_a_way_that_never_carried_a_face_is_not_ready_and_an_outage_is(
 
 
 def test_faces_that_are_answered_and_not_stored_are_told(device: Device) -> None:
-    for _ in range(BARREN):
+    for _ in range(MAX_UNSTORED):
         assert not device.problem
         (face,) = device.send(1)
         device.answer(quarantined=[(face.seq, face.tag, "no JPEG")])

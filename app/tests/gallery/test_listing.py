@@ -9,10 +9,10 @@ import boto3
 import pytest
 from facefleet.bucket import Bucket, BucketError
 from facefleet.protocol import FaceName, moment
-from facefleet.services.gallery.cameras import SHOWN, Cameras
+from facefleet.services.gallery.cameras import CAMERAS_PER_PAGE, Cameras
 from facefleet.services.gallery.listing import (
-    FACES,
-    REQUESTS,
+    FACES_PER_PAGE,
+    REQUESTS_PER_CAMERA,
     SKEW,
     Camera,
     Face,
@@ -149,24 +149,24 @@ def test_a_page_takes_few_requests_however_much_there_is(lab: Lab, now: datetime
     lab.put(*faces, *JUNK)
     lab.take()
 
-    assert len(lab.listing.newest(BUSY).faces) == FACES
+    assert len(lab.listing.newest(BUSY).faces) == FACES_PER_PAGE
     assert lab.take() == 1  # a running camera: its last moments are enough
 
     before = sorted(key for key in faces if key.startswith(BUSY.prefix))[280]
-    assert len(lab.listing.newest(BUSY, before).faces) == FACES
+    assert len(lab.listing.newest(BUSY, before).faces) == FACES_PER_PAGE
     assert lab.take() <= 12  # into the burst: 300 faces within a second
 
     look = lab.listing.newest(SPARSE)
     assert len(look.faces) == 11
     assert look.is_whole
-    assert lab.take() <= REQUESTS  # over a thousand years
+    assert lab.take() <= REQUESTS_PER_CAMERA  # over a thousand years
 
 
 def test_a_camera_that_was_quiet_for_a_minute_takes_two_requests(lab: Lab, now: datetime) -> None:
     faces = [key_of(BUSY, now - timedelta(seconds=60 + 10 * i), 1000 - i) for i in range(999)]
     lab.put(*faces)
     lab.take()
-    assert keys(lab.listing.newest(BUSY)) == faces[:FACES]
+    assert keys(lab.listing.newest(BUSY)) == faces[:FACES_PER_PAGE]
     assert lab.take() == 2
 
 
@@ -179,7 +179,7 @@ def test_what_is_no_face_costs_few_requests(lab: Lab, now: datetime, later: int)
     lab.put(face, *(f"{day}/{number:06}.txt" for number in range(1000)))
     lab.take()
     assert keys(lab.listing.newest(BUSY)) == [face]
-    assert lab.take() <= REQUESTS
+    assert lab.take() <= REQUESTS_PER_CAMERA
 
 
 def test_one_look_is_bounded_and_the_next_goes_on(lab: Lab, now: datetime) -> None:
@@ -187,7 +187,7 @@ def test_one_look_is_bounded_and_the_next_goes_on(lab: Lab, now: datetime) -> No
     lab.put(*daily)
     lab.take()
     look = lab.listing.newest(SPARSE)
-    assert lab.take() <= REQUESTS
+    assert lab.take() <= REQUESTS_PER_CAMERA
     assert not look.is_whole
     walked = keys(look)
     while not look.is_whole:
@@ -218,7 +218,7 @@ def test_a_clock_that_is_ahead_hides_nobody_and_is_told(
         apart += found
         after = found[-1]
     assert apart == sorted(ahead)
-    assert lab.take() <= 3 + count / FACES
+    assert lab.take() <= 3 + count / FACES_PER_PAGE
 
 
 def test_a_camera_whose_clock_was_ahead_shows_what_came_since(lab: Lab, now: datetime) -> None:
@@ -234,7 +234,7 @@ def test_one_that_is_busy_and_ahead_is_told_too(lab: Lab, now: datetime) -> None
     lab.put(*(key_of(AHEAD, now - timedelta(milliseconds=i), i + 1) for i in range(400)))
     lab.put(key_of(AHEAD, LAST, 500))
     look = lab.listing.newest(AHEAD)
-    assert len(look.faces) == FACES
+    assert len(look.faces) == FACES_PER_PAGE
     assert look.off.name.captured == LAST
 
 
@@ -290,21 +290,21 @@ def fleet(now: datetime, devices: int, cameras: int) -> list[str]:
 ONE_LOOK = 8  # requests, roughly, for a camera that rests
 
 
-@pytest.mark.parametrize(("devices", "cameras"), [(300, 1), (SHOWN, 12), (2, 379)])
+@pytest.mark.parametrize(("devices", "cameras"), [(300, 1), (CAMERAS_PER_PAGE, 12), (2, 379)])
 def test_a_page_costs_no_more_for_cameras_that_it_does_not_show(
     lab: Lab, now: datetime, devices: int, cameras: int
 ) -> None:
     lab.put(*fleet(now - timedelta(days=1), devices, cameras))
     lab.take()
     looks = lab.page()
-    assert len(looks) == SHOWN
-    assert lab.take() <= 1 + SHOWN + SHOWN * ONE_LOOK
+    assert len(looks) == CAMERAS_PER_PAGE
+    assert lab.take() <= 1 + CAMERAS_PER_PAGE + CAMERAS_PER_PAGE * ONE_LOOK
     assert {look.camera.device for look in looks} >= {"edge-0", "edge-1"}
 
     assert len(lab.page(device="edge-1", camera="cam-0")) == 1
     assert lab.take() <= 1 + ONE_LOOK
-    assert len(lab.page(device="edge-1")) == min(cameras, SHOWN)
-    assert lab.take() <= 1 + SHOWN * ONE_LOOK
+    assert len(lab.page(device="edge-1")) == min(cameras, CAMERAS_PER_PAGE)
+    assert lab.take() <= 1 + CAMERAS_PER_PAGE * ONE_LOOK
 
 
 def test_every_camera_is_on_some_page(lab: Lab, now: datetime) -> None:
@@ -325,7 +325,7 @@ def test_one_devices_cameras_take_no_place_of_anothers(lab: Lab, now: datetime) 
     lab.put(*fleet(now, 3, 1), *fleet(now, 1, 379))
     shown = choose(lab.cameras, {}, 1).shown
     assert [camera.device for camera in shown[:3]] == ["edge-0", "edge-1", "edge-2"]
-    assert len(shown) == SHOWN
+    assert len(shown) == CAMERAS_PER_PAGE
 
 
 def test_those_heard_last_are_on_the_first_page_of_many(lab: Lab, now: datetime) -> None:
@@ -336,7 +336,7 @@ def test_those_heard_last_are_on_the_first_page_of_many(lab: Lab, now: datetime)
         lab.cameras.hear(Camera("edge-98", f"made-up-{number}"))
     nav = choose(lab.cameras, {}, 1)
     assert heard in nav.shown
-    assert len({camera.device for camera in nav.shown}) > SHOWN / 2
+    assert len({camera.device for camera in nav.shown}) > CAMERAS_PER_PAGE / 2
     assert not nav.is_whole
     assert nav.pages == 5
 
@@ -354,7 +354,7 @@ def test_a_page_again_costs_nothing_while_new_faces_are_heard_of(lab: Lab, now: 
         lab.put(str(name))
         lab.recent.hear(Face(name, datetime.now(UTC)))
     (look,) = lab.page()
-    assert keys(look) == [str(new), str(late), *old[: FACES - 2]]
+    assert keys(look) == [str(new), str(late), *old[: FACES_PER_PAGE - 2]]
     assert look.off.name == future
     assert lab.take() == 0
 

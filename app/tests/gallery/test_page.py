@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from urllib.error import HTTPError
 
-from facefleet.services.gallery.cameras import SHOWN
+from facefleet.services.gallery.cameras import CAMERAS_PER_PAGE
 from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
@@ -241,10 +241,10 @@ def test_a_page_that_hears_nothing_says_so_and_catches_up(
 def test_many_devices_are_shown_by_the_page(gallery, browser: Chrome, now: datetime) -> None:
     keys = [gallery.face(f"edge-{n:02}", "door", now - timedelta(minutes=n)) for n in range(30)]
     browser.get(gallery.url)
-    see(browser, keys[-SHOWN:])  # those heard last
+    see(browser, keys[-CAMERAS_PER_PAGE:])  # those heard last
     assert "newest faces of 24 cameras" in text(browser, "main")
     one(browser, "nav [rel=next]").click()
-    see(browser, keys[SHOWN:])
+    see(browser, keys[CAMERAS_PER_PAGE:])
     assert text(browser, ".pages") == "←\n2 of 2"
     one(browser, "nav [href='/?device=edge-29']").click()
     see(browser, keys[29:])

@@ -14,7 +14,7 @@ import pytest
 from facefleet.evidence import md5
 from facefleet.news import decode
 from facefleet.protocol import FaceName, content_tag
-from facefleet.services.processor import FUTILE, OVERHEAD, Yield
+from facefleet.services.processor import MAX_UNSTORED, OVERHEAD, Yield
 
 from support import picture
 from support.listener import Listener
@@ -195,14 +195,15 @@ def set_aside(running: Running, topic: str) -> list[str]:
 
 def test_readiness_sees_that_nothing_comes_of_what_is_sent(running: Running) -> None:
     with Listener(running.port, "receipts/#") as listener:
-        for number in range(2 * FUTILE):
+        for number in range(2 * MAX_UNSTORED):
             listener.say(f"faces/nobody/{number}", jpeg(8))
         before = metric(running.url, "facefleet_messages_quarantined_total")
-        for number in range(FUTILE - 1):
+        for number in range(MAX_UNSTORED - 1):
             listener.say(f"faces/somebody/{number}", jpeg(8))
         await_true(
             lambda: (
-                metric(running.url, "facefleet_messages_quarantined_total") >= before + FUTILE - 1
+                metric(running.url, "facefleet_messages_quarantined_total")
+                >= before + MAX_UNSTORED - 1
             ),
             "all are set aside",
         )
@@ -211,8 +212,8 @@ def test_readiness_sees_that_nothing_comes_of_what_is_sent(running: Running) -> 
         await_true(lambda: not ready(running.url), "it is not ready")
         sentence = json.loads(unmet(running.url))["unmet"]["faces"]
         assert sentence == (
-            f"none of the last {3 * FUTILE} messages from several devices was stored "
-            f"({3 * FUTILE} quarantined; latest reason: the topic is not a face's name): "
+            f"none of the last {3 * MAX_UNSTORED} messages from several devices was stored "
+            f"({3 * MAX_UNSTORED} quarantined; latest reason: the topic is not a face's name): "
             "see this log for their topics"
         )
         assert json.loads(unmet(running.url))["service"] == "processor"
@@ -222,16 +223,16 @@ def test_readiness_sees_that_nothing_comes_of_what_is_sent(running: Running) -> 
 
 def test_what_nothing_comes_of() -> None:
     fates = Yield()
-    for _ in range(FUTILE):
+    for _ in range(MAX_UNSTORED):
         fates.failed("edge-1", "refused by the bucket", "another object has this name")
-    for number in range(2, FUTILE + 1):
+    for number in range(2, MAX_UNSTORED + 1):
         fates.failed(f"edge-{number}", "refused by the bucket", "another object has this name")
     assert fates.problem is None
     fates.failed("edge-2", "quarantined", "the payload is not a complete JPEG")
     assert fates.problem == (
-        f"none of the last {2 * FUTILE} messages from several devices was stored (1 quarantined, "
-        f"{2 * FUTILE - 1} refused by the bucket; latest reason: the payload is not a complete "
-        "JPEG): see this log for their topics"
+        f"none of the last {2 * MAX_UNSTORED} messages from several devices was stored "
+        f"(1 quarantined, {2 * MAX_UNSTORED - 1} refused by the bucket; latest reason: the payload "
+        "is not a complete JPEG): see this log for their topics"
     )
     fates.stored()
     assert fates.problem is None
@@ -242,13 +243,13 @@ def test_one_device_does_not_decide_for_all() -> None:
     for _ in range(10_000):
         fates.failed("edge-1", "quarantined", "the payload is not a complete JPEG")
     assert fates.problem is None
-    for number in range(2, 2 + FUTILE):
+    for number in range(2, 2 + MAX_UNSTORED):
         assert fates.problem is None
         fates.failed(f"edge-{number}", "quarantined", "the payload is not a complete JPEG")
     assert fates.problem is not None
     for number in range(10_000):  # names are cheap where the broker does not check them
         fates.failed(f"other-{number}", "quarantined", "the payload is not a complete JPEG")
-    assert len(fates._of) == 1 + FUTILE
+    assert len(fates._of) == 1 + MAX_UNSTORED
 
 
 def test_a_login_page_stores_nothing(rig: Rig) -> None:

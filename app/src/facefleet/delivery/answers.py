@@ -5,8 +5,8 @@ The clock is passed in: `now` is monotonic, in seconds.
 
 import math
 
-SILENCE = 60.0  # seconds without an answer to any face that was sent
-BARREN = 16  # consecutive faces that were answered but not stored
+ANSWER_TIMEOUT = 60.0  # seconds without an answer to any face that was sent
+MAX_UNSTORED = 16  # consecutive faces that were answered but not stored
 
 
 class Answers:
@@ -15,8 +15,8 @@ class Answers:
     def __init__(self) -> None:
         self._waiting_since = math.inf  # when the first face after the last answer was sent
         self._last = -math.inf  # when the last answer arrived
-        self._barren = 0
-        self._barren_for = ""  # why the last face was not stored
+        self._unstored = 0
+        self._unstored_reason = ""  # why the last face was not stored
 
     def sent(self, now: float) -> None:
         self._waiting_since = min(self._waiting_since, now)
@@ -27,31 +27,31 @@ class Answers:
 
     def stored(self, now: float) -> None:
         self._answered(now)
-        self._barren = 0
+        self._unstored = 0
 
     def not_stored(self, reason: str, now: float) -> None:
         self._answered(now)
-        self._barren += 1
-        self._barren_for = reason
+        self._unstored += 1
+        self._unstored_reason = reason
 
-    def silence(self, now: float) -> str | None:
+    def silence_problem(self, now: float) -> str | None:
         """Return a sentence while faces are sent but none is answered, so that a hop must fail."""
-        if now - self._waiting_since <= SILENCE:
+        if now - self._waiting_since <= ANSWER_TIMEOUT:
             return None
         return (
-            f"no face has been confirmed for {SILENCE:.0f} s, although some were sent: "
+            f"no face has been confirmed for {ANSWER_TIMEOUT:.0f} s, although some were sent: "
             "check that the forwarder and the processor are ready"
         )
 
-    def barrenness(self, now: float) -> str | None:
+    def unstored_problem(self, now: float) -> str | None:
         """Return a sentence while answers arrive, but none of them confirms a face.
 
         Once no more answers arrive, the old fault no longer counts: the room may be empty.
         """
-        if self._barren < BARREN or now - self._last > SILENCE:
+        if self._unstored < MAX_UNSTORED or now - self._last > ANSWER_TIMEOUT:
             return None
         return (
-            f"none of the last {self._barren:,} faces was stored ({self._barren_for}): "
+            f"none of the last {self._unstored:,} faces was stored ({self._unstored_reason}): "
             "check `facefleet outbox list` and the processor's log"
         )
 

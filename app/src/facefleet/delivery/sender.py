@@ -328,12 +328,12 @@ class Sender:
         """
         if not len(self._window):
             self._answers.nothing_sent()
-        silence = self._answers.silence(now)
+        silence = self._answers.silence_problem(now)
         has_worked = self._outbox.counts.stored > 0
         if has_worked and silence and not self._silence:
             log.warning("faces wait in the outbox", problem=silence)
         self._silence = silence
-        return self._answers.barrenness(now) or (None if has_worked else silence)
+        return self._answers.unstored_problem(now) or (None if has_worked else silence)
 
     def _state(self) -> dict:
         p50, p99 = _percentiles(self._delays)

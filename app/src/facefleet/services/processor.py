@@ -37,16 +37,16 @@ from facefleet.runtime import run_until_signal
 from facefleet.settings import ProcessorSettings
 from facefleet.store import Store, Stored
 
-FLUSH = 0.015  # seconds that a receipt waits to be sent with others
+FLUSH_DELAY = 0.015  # seconds that a receipt waits to be sent with others
 FLUSH_SIZE = 100
-REMEMBERED = 8192  # faces known to be stored, for which a resend needs no PUT
+MAX_REMEMBERED = 8192  # faces known to be stored, for which a resend needs no PUT
 OVERHEAD = 1024  # approximate bytes of memory per message, in addition to its payload
 MAX_PIXELS = 7680 * 4320  # the frame of an 8K camera; viewers have to decode the whole image
 HELD_BYTES = 64 << 20  # memory for payloads; messages beyond it are dropped, and resent later
-DRAIN = 4.0  # seconds to finish pending PUTs after SIGTERM
+DRAIN_TIMEOUT = 4.0  # seconds to finish pending PUTs after SIGTERM
 WATCH_EVERY = 1.0  # seconds
-DEAF = 5.0  # seconds without the echo until the broker counts as not delivering
-FUTILE = 20  # consecutive messages without a stored face, not counting those of one device
+ECHO_TIMEOUT = 5.0  # seconds without the echo until the broker counts as not delivering
+MAX_UNSTORED = 20  # consecutive messages without a stored face, not counting those of one device
 
 _Origin = tuple[str, str, str, date]
 """Key of a receipt: device, camera, epoch, and day."""
@@ -121,9 +121,9 @@ class _Processor:
         finally:
             self._draining = True
             watch.cancel()
-            deadline = time.monotonic() + DRAIN
+            deadline = time.monotonic() + DRAIN_TIMEOUT
             while self._under_way and time.monotonic() < deadline:
-                await asyncio.sleep(FLUSH)
+                await asyncio.sleep(FLUSH_DELAY)
             connection.cancel()
             await asyncio.wait({connection})
 
@@ -152,10 +152,10 @@ class _Processor:
                 self._connection.retained(FACES, self._qos, keep=not shared)
                 continue
             self._connection.publish(ECHO, b"")
-            if time.monotonic() - self._up_since > DEAF:
-                self._health.set("broker", self._deaf())
+            if time.monotonic() - self._up_since > ECHO_TIMEOUT:
+                self._health.set("broker", self._echo_problem())
 
-    def _deaf(self) -> str:
+    def _echo_problem(self) -> str:
         advice = (
             "use a broker with shared subscriptions, or unset FACEFLEET_SHARE"
             if self._subscription != FACES
@@ -206,7 +206,7 @@ class _Processor:
 
     def _flush_soon(self) -> None:
         self._flushing = True
-        asyncio.get_running_loop().call_later(FLUSH, self._flush)
+        asyncio.get_running_loop().call_later(FLUSH_DELAY, self._flush)
 
     def _flush(self) -> None:
         """Collect finished jobs and send their receipts."""
@@ -247,7 +247,7 @@ class _Processor:
             self._receipt(name, day).quarantined.append((name.seq, name.tag, job.fault))
         else:
             self._done[job.topic] = name, day
-            if len(self._done) > REMEMBERED:
+            if len(self._done) > MAX_REMEMBERED:
                 self._done.popitem(last=False)
             self._confirm(name, job.key, day)
 
@@ -299,7 +299,7 @@ class Yield:
 
     @property
     def problem(self) -> str | None:
-        if self._of.total() - max(self._of.values(), default=0) < FUTILE:
+        if self._of.total() - max(self._of.values(), default=0) < MAX_UNSTORED:
             return None
         fates = ", ".join(f"{count} {fate}" for fate, count in sorted(self._fates.items()))
         return (

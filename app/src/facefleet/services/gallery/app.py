@@ -22,7 +22,7 @@ from facefleet.health import Health, health_response
 from facefleet.protocol import FaceName, is_label
 from facefleet.services.gallery.cameras import Cameras
 from facefleet.services.gallery.listing import (
-    FACES,
+    FACES_PER_PAGE,
     Camera,
     Face,
     Listing,
@@ -142,7 +142,7 @@ class _Pages:
             chosen=chosen,
             after=after,
             faces=faces,
-            later=faces[-1].key if len(faces) >= FACES else None,
+            later=faces[-1].key if len(faces) >= FACES_PER_PAGE else None,
         )
 
     def face(self, request: Request) -> Response:

@@ -15,9 +15,9 @@ from facefleet.bucket import Bucket
 from facefleet.protocol import is_label
 from facefleet.services.gallery.listing import Camera
 
-SHOWN = 24
+CAMERAS_PER_PAGE = 24
 """Cameras or devices on a page. This bounds the page's cost, whatever their total number."""
-KEPT = 60.0  # seconds for which a listing is cached
+CACHE_SECONDS = 60.0  # for which a listing is cached
 MAX_DEVICES = 10_000
 MAX_CAMERAS = 1000  # per device: the result of one request
 _CONCURRENT_REQUESTS = 8
@@ -70,13 +70,13 @@ class Cameras:
     def latest(self) -> list[list[Camera]]:
         """Return the cameras with the latest faces: one list per device, latest first."""
         with self._lock:
-            devices = islice(reversed(self._heard.values()), SHOWN)
+            devices = islice(reversed(self._heard.values()), CAMERAS_PER_PAGE)
             return [list(reversed(cameras)) for cameras in devices]
 
     def _names(self, prefix: str, most: int) -> list[str]:
         with self._lock:
             since, names = self._kept.get(prefix, (0.0, []))
-        if since and time.monotonic() - since < KEPT:
+        if since and time.monotonic() - since < CACHE_SECONDS:
             return names
         since = time.monotonic()
         folders = self._bucket.folders(prefix, most)
@@ -88,7 +88,7 @@ class Cameras:
         return names
 
 
-def in_turn(lists: Iterable[Iterable[Camera]], most: int = SHOWN) -> list[Camera]:
+def in_turn(lists: Iterable[Iterable[Camera]], most: int = CAMERAS_PER_PAGE) -> list[Camera]:
     """Interleave the lists: the first of each, then the second of each, without duplicates."""
     turns = chain.from_iterable(zip_longest(*lists))
     return list(islice(dict.fromkeys(camera for camera in turns if camera), most))

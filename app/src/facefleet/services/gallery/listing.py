@@ -20,17 +20,17 @@ from typing import NamedTuple
 from facefleet.bucket import Bucket, Entry
 from facefleet.protocol import FaceName, camera_prefix, day_folder, day_of_folder, moment
 
-PAGE = 250
+KEYS_PER_PAGE = 250
 """Keys per response: a few screens of faces. The response time is proportional to it."""
-FACES = 60
+FACES_PER_PAGE = 60
 """Faces on a page, and maximum number of faces to find per camera at a time."""
-REQUESTS = 30
+REQUESTS_PER_CAMERA = 30
 """Maximum requests to find faces of one camera. Sparser faces are found page by page."""
 MAX_REQUESTS = 100
 """The same while no face has been found."""
 SKEW = timedelta(minutes=2)
 """A clock that is ahead by up to this time counts as correct."""
-OFF = timedelta(days=1)
+CLOCK_ERROR = timedelta(days=1)
 """Difference between capture and storing from which a face is marked."""
 _WINDOW = timedelta(seconds=20)
 _LATELY = timedelta(minutes=15)
@@ -86,7 +86,7 @@ class Face:
     @property
     def is_off(self) -> bool:
         """Whether the clock was wrong or the delivery took long, by a day or more."""
-        return abs(self.ahead) >= OFF
+        return abs(self.ahead) >= CLOCK_ERROR
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +129,9 @@ def merge(looks: Iterable[Look]) -> tuple[list[Face], bool]:
     looks = list(looks)
     partial = [look.faces[-1].moment for look in looks if look.faces and not look.is_whole]
     horizon = max(partial, default="")
-    faces = nlargest(FACES, chain(*(look.faces for look in looks)), key=lambda face: face.moment)
+    faces = nlargest(
+        FACES_PER_PAGE, chain(*(look.faces for look in looks)), key=lambda face: face.moment
+    )
     shown = [face for face in faces if face.moment >= horizon]
     return shown, bool(partial) or len(shown) < sum(len(look.faces) for look in looks)
 
@@ -152,11 +154,11 @@ class Listing:
         """
         future = camera.prefix + moment(datetime.now(UTC) + SKEW)
         if after is None:
-            yield from (face for face in self._page(camera, "") if face.ahead <= -OFF)
+            yield from (face for face in self._page(camera, "") if face.ahead <= -CLOCK_ERROR)
         yield from self._page(camera, max(after or "", future))
 
     def _page(self, camera: Camera, after: str) -> list[Face]:
-        entries = self._bucket.page(camera.prefix, after, limit=FACES).entries
+        entries = self._bucket.page(camera.prefix, after, limit=FACES_PER_PAGE).entries
         return [face for face in map(Face.of, entries) if face]
 
 
@@ -170,7 +172,7 @@ class _Walk:
     def __init__(self, bucket: Bucket, camera: Camera, before: str | None) -> None:
         self._bucket = bucket
         self._camera = camera
-        self._requests = REQUESTS
+        self._requests = REQUESTS_PER_CAMERA
         self._found = 0
         self._last = datetime.min.replace(tzinfo=UTC)  # latest face in a truncated response
         self._future: list[Face] = []
@@ -188,12 +190,12 @@ class _Walk:
             for face in self._back():
                 faces.append(face)
                 self._found += 1
-                if self._found > FACES:
+                if self._found > FACES_PER_PAGE:
                     break
-            whole = self._found <= FACES
+            whole = self._found <= FACES_PER_PAGE
         except _EnoughError:
             whole = False
-        return Look(self._camera, faces[:FACES], whole, self._future)
+        return Look(self._camera, faces[:FACES_PER_PAGE], whole, self._future)
 
     def _back(self) -> Iterator[Face]:
         """Yield the camera's faces, newest first, requesting them on demand."""
@@ -230,7 +232,7 @@ class _Walk:
                     continue
                 yield from _newest_first(entries)
                 if entries or low == day:
-                    width = (top - start) * (PAGE / 2 / (len(entries) + 1))
+                    width = (top - start) * (KEYS_PER_PAGE / 2 / (len(entries) + 1))
                 else:
                     width = (start - low) / 2
                 top, ceiling = start, prefix + moment(start)
@@ -253,7 +255,7 @@ class _Walk:
         after = prefix + moment(start)
         while True:
             self._count()
-            page = self._bucket.page(prefix, after, limit=PAGE)
+            page = self._bucket.page(prefix, after, limit=KEYS_PER_PAGE)
             entries = [entry for entry in page.entries if entry.key < ceiling]
             if not page.truncated or len(entries) < len(page.entries):
                 break
@@ -286,7 +288,7 @@ class _Walk:
         return [name for name in reversed(names) if name < ceiling]
 
     def _count(self) -> None:
-        if self._requests <= (0 if self._found else REQUESTS - MAX_REQUESTS):
+        if self._requests <= (0 if self._found else REQUESTS_PER_CAMERA - MAX_REQUESTS):
             raise _EnoughError
         self._requests -= 1
 

@@ -21,9 +21,9 @@ from facefleet.services.gallery.listing import Face
 from facefleet.services.gallery.recent import Recent
 from facefleet.settings import GallerySettings
 
-BATCH = 0.5  # seconds that a face waits to be announced with others
+BATCH_DELAY = 0.5  # seconds that a face waits to be announced with others
 MAX_FACES = 120  # faces per batch; a page could not show more
-REMEMBERED = 64  # events that a page which reconnects can catch up with
+MAX_EVENTS = 64  # events that a page which reconnects can catch up with
 FIRST_PAUSE, LAST_PAUSE = 2.0, 60.0  # seconds between checks of a failing bucket
 NO_BROKER = "this gallery has no broker: set FACEFLEET_BROKER"
 
@@ -54,7 +54,7 @@ class Live:
         self._cameras, self._recent = cameras, recent
         self._watchers: set[asyncio.Queue[Event | None]] = set()
         self._run_id = secrets.token_hex(4)  # of this process
-        self._history: deque[Event] = deque(maxlen=REMEMBERED)
+        self._history: deque[Event] = deque(maxlen=MAX_EVENTS)
         self._number = 0
         self._batch: list[Face] = []
         self._more = False
@@ -94,7 +94,7 @@ class Live:
 
     async def watch(self, ping: float, mark: str) -> AsyncIterator[Event | None]:
         """Yield events since `mark` until `close`, and None after each `ping` idle seconds."""
-        queue: asyncio.Queue[Event | None] = asyncio.Queue(2 * REMEMBERED)
+        queue: asyncio.Queue[Event | None] = asyncio.Queue(2 * MAX_EVENTS)
         for event in (*self._state(), *self._since(mark)):
             queue.put_nowait(event)
         self._watchers.add(queue)
@@ -142,7 +142,7 @@ class Live:
             self._cameras.hear(face.camera)
             self._recent.hear(face)
             if not self._batch:
-                asyncio.get_running_loop().call_later(BATCH, self._broadcast_batch)
+                asyncio.get_running_loop().call_later(BATCH_DELAY, self._broadcast_batch)
             if len(self._batch) < MAX_FACES:
                 self._batch.append(face)
             else:

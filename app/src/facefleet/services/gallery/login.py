@@ -22,12 +22,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from facefleet.logging import log
 
-OPEN = ("/healthz", "/readyz", "/metrics")
-PAUSE = 1.0  # seconds between attempts of all addresses together
-WAITING = 4  # queued attempts per address; further ones are rejected
-ADDRESSES = 256  # queued addresses; further ones are rejected
+PUBLIC_PATHS = ("/healthz", "/readyz", "/metrics")
+ATTEMPT_INTERVAL = 1.0  # seconds between attempts of all addresses together
+MAX_QUEUED = 4  # queued attempts per address; further ones are rejected
+MAX_ADDRESSES = 256  # queued addresses; further ones are rejected
 COOKIE = "facefleet-gallery"
-SESSION = 30 * 86400  # seconds; a restart of the gallery ends every session
+SESSION_SECONDS = 30 * 86400  # a restart of the gallery ends every session
 
 
 class BasicAuthMiddleware:
@@ -40,7 +40,7 @@ class BasicAuthMiddleware:
         self._queue = AttemptQueue()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["path"] in OPEN or self._has_session(scope):
+        if scope["type"] != "http" or scope["path"] in PUBLIC_PATHS or self._has_session(scope):
             await self._application(scope, receive, send)
             return
         given = _password(Headers(scope=scope).get("authorization", ""))
@@ -50,7 +50,7 @@ class BasicAuthMiddleware:
             refusal = PlainTextResponse(
                 "Too many login attempts: wait a few seconds.\n",
                 429,
-                {"Retry-After": str(WAITING)},
+                {"Retry-After": str(MAX_QUEUED)},
             )
             await refusal(scope, receive, send)
         elif hmac.compare_digest(_digest(given), self._digest):
@@ -69,15 +69,15 @@ class BasicAuthMiddleware:
         return f"{until}.{hmac.digest(self._secret, until.encode(), 'sha256').hex()}"
 
     def _with_session(self, scope: Scope, send: Send) -> Send:
-        token = self._token(str(int(time.time()) + SESSION))
+        token = self._token(str(int(time.time()) + SESSION_SECONDS))
         secure = "; Secure" if scope["scheme"] == "https" else ""
 
         async def with_cookie(message: Message) -> None:
             if message["type"] == "http.response.start":
                 MutableHeaders(scope=message).append(
                     "Set-Cookie",
-                    f"{COOKIE}={token}; Path=/; Max-Age={SESSION}; HttpOnly; SameSite=Strict"
-                    f"{secure}",
+                    f"{COOKIE}={token}; Path=/; Max-Age={SESSION_SECONDS}; HttpOnly; "
+                    f"SameSite=Strict{secure}",
                 )
             await send(message)
 
@@ -94,7 +94,7 @@ class AttemptQueue:
     async def wait_turn(self, address: str) -> bool:
         """Wait until the attempt is admitted. Return False immediately if the queue is full."""
         turns = self._turns.get(address)
-        if len(turns) >= WAITING if turns else len(self._turns) >= ADDRESSES:
+        if len(turns) >= MAX_QUEUED if turns else len(self._turns) >= MAX_ADDRESSES:
             return False
         turn = asyncio.get_running_loop().create_future()
         self._turns.setdefault(address, deque()).append(turn)
@@ -112,7 +112,7 @@ class AttemptQueue:
                 self._turns[address] = turns
             if not turn.done():  # the client is still connected
                 turn.set_result(None)
-            await asyncio.sleep(PAUSE)
+            await asyncio.sleep(ATTEMPT_INTERVAL)
         self._serving = None
 
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from facefleet.services.gallery.cameras import SHOWN, Cameras, in_turn
+from facefleet.services.gallery.cameras import CAMERAS_PER_PAGE, Cameras, in_turn
 from facefleet.services.gallery.listing import Camera
 
 CHIPS = 12
@@ -51,7 +51,7 @@ def _of_all(cameras: Cameras, page: int) -> Nav:
         ]
         return Nav(devices, shown, len(shown) == sum(map(len, each)))
     latest = in_turn(cameras.latest()) if page == 1 else []
-    if len(latest) < SHOWN:
+    if len(latest) < CAMERAS_PER_PAGE:
         each = cameras.of_each(here)
         shown = in_turn([*([camera] for camera in latest), *each])
         is_whole = page > 1 and len(shown) == sum(map(len, each))
@@ -68,14 +68,14 @@ def _of_device(cameras: Cameras, device: str, page: int) -> Nav:
 
 def _of_camera(cameras: Cameras, camera: Camera) -> Nav:
     every = cameras.of(camera.device)
-    page = every.index(camera) // SHOWN + 1 if camera in every else 1
+    page = every.index(camera) // CAMERAS_PER_PAGE + 1 if camera in every else 1
     device = Device(camera.device, _part(every, page))
     return Nav([device], [camera], page=page, pages=_pages(len(every)))
 
 
 def _pages(count: int) -> int:
-    return max(1, -(-count // SHOWN))
+    return max(1, -(-count // CAMERAS_PER_PAGE))
 
 
 def _part(names: list, page: int) -> list:
-    return names[(page - 1) * SHOWN : page * SHOWN]
+    return names[(page - 1) * CAMERAS_PER_PAGE : page * CAMERAS_PER_PAGE]

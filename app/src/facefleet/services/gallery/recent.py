@@ -10,10 +10,17 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from threading import Lock
 
-from facefleet.services.gallery.listing import FACES, Camera, Face, Listing, Look, is_future
+from facefleet.services.gallery.listing import (
+    FACES_PER_PAGE,
+    Camera,
+    Face,
+    Listing,
+    Look,
+    is_future,
+)
 
-KEPT = 60.0  # seconds, as erased and expired faces are not announced
-KEPT_DEAF = 10.0  # seconds without announcements; shared by all pages that are loaded meanwhile
+CACHE_SECONDS = 60.0  # as erased and expired faces are not announced
+CACHE_SECONDS_OFFLINE = 10.0  # without announcements; for all pages that are loaded meanwhile
 _MAX_CAMERAS = 500
 _CONCURRENT_REQUESTS = 16
 
@@ -72,7 +79,8 @@ class Recent:
         now = time.monotonic()
         with self._lock:
             kept = self._kept.get(camera)
-            if kept and now - kept.since < (KEPT if self._hears else KEPT_DEAF):
+            limit = CACHE_SECONDS if self._hears else CACHE_SECONDS_OFFLINE
+            if kept and now - kept.since < limit:
                 return kept.look
             kept = self._kept[camera] = _Kept(Future(), now, [])
             self._kept.move_to_end(camera)
@@ -102,11 +110,11 @@ def _with(look: Look, heard: list[Face]) -> Look:
     reach = "" if look.is_whole else look.faces[-1].moment if look.faces else "~"
     past = [face for face in new if not is_future(face) and face.moment > reach]
     faces = sorted([*look.faces, *past], key=lambda face: face.moment, reverse=True)
-    future = [*look.future, *(face for face in new if is_future(face))][:FACES]
+    future = [*look.future, *(face for face in new if is_future(face))][:FACES_PER_PAGE]
     return replace(
         look,
-        faces=faces[:FACES],
-        is_whole=look.is_whole and len(faces) <= FACES,
+        faces=faces[:FACES_PER_PAGE],
+        is_whole=look.is_whole and len(faces) <= FACES_PER_PAGE,
         future=future,
     )
 
