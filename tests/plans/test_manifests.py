@@ -8,6 +8,7 @@ import functools
 import ipaddress
 import json
 import re
+from itertools import chain
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -336,8 +337,8 @@ def test_only_the_detectors_keep_state(either):
 
 
 def test_a_model_is_read_from_a_volume_of_its_folder(manifests):
-    assert "/opt/facefleet" in folders(manifests["jetson-3"])
-    assert "/opt/facefleet" not in folders(manifests["jetson-1"])
+    assert "/opt/facefleet" in chain(*map(folders, fleet("pods").values()))
+    assert "/opt/facefleet" not in chain(*map(folders, manifests.values()))
 
 
 def folders(items):

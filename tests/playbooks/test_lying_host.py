@@ -21,7 +21,7 @@ from support.playbooks import PORT, ROOT, play, sentences
 BROKER = PORT + 40  # beside those of conftest.py, which begin at PORT
 FIRST_PORT = PORT + 60
 NO_MODULE = "The host's Python cannot run Ansible's modules"
-CLAIMS = "This host returns facefleet_aws_environment, facefleet_bin_dir,"
+CLAIMS = "This host returns connection_problem, facefleet_aws_environment, facefleet_bin_dir,"
 # Host to the sentence that it gets. `late` is honest at first, and lies as `facts` does.
 SENTENCES = {
     "facts": CLAIMS,
