@@ -9,6 +9,7 @@ import pytest
 
 from support.playbooks import SSH_PORT, play
 
+RECORD = "erased/2026-01-02T030405.000000Z/edge-1/all."
 SISTER = "203.0.113.77/32"  # a device of another inventory that has the same cloud
 AWS_YML, TEARDOWN = "playbooks/aws.yml", "playbooks/teardown_aws.yml"
 
@@ -80,6 +81,12 @@ class Made:
 
     def put(self, key):
         self.s3.put_object(Bucket=self.bucket, Key=key, Body=b"face", IfNoneMatch="*")
+
+    def erase(self, prefix):
+        """Delete all versions below a prefix."""
+        versions = self.s3.list_object_versions(Bucket=self.bucket, Prefix=prefix)["Versions"]
+        found = [{name: version[name] for name in ("Key", "VersionId")} for version in versions]
+        self.s3.delete_objects(Bucket=self.bucket, Delete={"Objects": found})
 
 
 def allowed(group, kind="IpPermissions"):
@@ -239,6 +246,8 @@ def test_a_life(aws, fleet):
         assert again.code == 0, again.output
         assert set(again.changed.values()) == {0}, again.output
 
+        made.s3.delete_bucket_policy(Bucket=made.bucket)  # the server has no TLS
+        made.put(RECORD)  # none of the rules in check_bucket lets it expire
         drift(made)
         repaired = play(AWS_YML, inventory)
         assert repaired.code == 0, repaired.output
@@ -247,7 +256,7 @@ def test_a_life(aws, fleet):
         check(made, ("tcp", 31883, 31883, SISTER))
         assert {name: vm["InstanceId"] for name, vm in made.vms.items()} == ids
 
-    made.s3.delete_bucket_policy(Bucket=made.bucket)  # the server has no TLS
+    made.s3.delete_bucket_policy(Bucket=made.bucket)
     made.put("quarantine/ready")
     made.put("faces/edge-1/front/2026/01/01/000000.000000-a-1-b.jpg")
     # Not over ssh: what aws.yml made goes as a whole.
@@ -256,6 +265,14 @@ def test_a_life(aws, fleet):
     assert "Keep faces unless -e facefleet_delete_faces=yes, bucket life-faces" in kept.flat
     assert made.there
     assert not made.rest
+
+    # A bucket of which all faces were erased is still the fleet's.
+    for prefix in ("faces/", "quarantine/"):
+        made.erase(prefix)
+    kept = play(TEARDOWN, inventory, "-e", "facefleet_confirm=yes")
+    assert kept.code == 0, kept.output
+    assert "Keep records unless -e facefleet_delete_faces=yes, bucket life-faces" in kept.flat
+    assert made.there
 
     asked = play(TEARDOWN, inventory)
     assert asked.code == 2, asked.output
