@@ -1,7 +1,7 @@
 """What ours adds to the bare OpenCV loop: frames a second on the same recorded frames.
 
 Bare: cv2.VideoCapture, the detector called as ours calls it, cv2.imencode; nothing else.
-Ours: vision's camera, detector and faces, and each face put through a real outbox and sender, with
+Ours: vision's camera, detector and faces, and every face put through a real outbox and sender, with
 a broker, a processor and a sink, so that receipts come too. Each run is a process of its own.
 """
 
@@ -19,14 +19,17 @@ import cv2
 import numpy as np
 from facefleet.delivery.outbox import Outbox
 from facefleet.delivery.sender import Sender
+from facefleet.exif import FaceInfo
 from facefleet.health import Health
 from facefleet.logging import configure_logging
 from facefleet.runtime import freeze_gc
 from facefleet.settings import DetectorSettings
 from facefleet.vision import detectors
+from facefleet.vision.boxes import Box, overlap
 from facefleet.vision.camera import Camera
-from facefleet.vision.detectors import Detection, load_detector
-from facefleet.vision.faces import encode_face
+from facefleet.vision.detectors import load_detector
+from facefleet.vision.faces import crop_face, encode_face
+from facefleet.vision.quality import quality
 from facefleet.vision.sample import FACES, Sample
 from pydantic import AnyUrl
 
@@ -38,8 +41,6 @@ MIN_FACE = DetectorSettings.model_fields["min_face"].default  # pixels
 OVERLAP = 0.4  # intersection over union: from here on a detection is the face
 _STEP = 5  # of the sample's frames one is taken, so that all of its round is seen
 _SPAWN = multiprocessing.get_context("spawn")
-
-Box = tuple[int, int, int, int]  # x, y, width, height
 
 
 @dataclass(frozen=True)
@@ -98,14 +99,17 @@ def _ours(pipe: Connection, video: str, name: str, frames: int, broker: str) -> 
         faces = 0
         for n, frame in enumerate(Camera(video, 100_000, lambda _problem: None, stop), 1):
             for detection in detector(frame.image):
-                jpeg = encode_face(
-                    frame.image,
-                    detection,
+                info = FaceInfo(
                     device="edge-1",
                     camera="front",
                     captured=frame.captured,
+                    box=detection.box,
+                    score=detection.score,
                     detector=detector.name,
+                    landmarks=detection.landmarks,
+                    quality=quality(frame.image, detection),
                 )
+                jpeg = encode_face(crop_face(frame.image, detection), info)
                 sender.put(frame.captured, jpeg, stop)
                 faces += 1
             if n == 1:
@@ -154,15 +158,6 @@ def _frames(path: Path) -> Iterable[np.ndarray]:
         yield answer[1]
 
 
-def overlap(found: Detection, truth: Box) -> float:
-    """Intersection over union."""
-    x, y, width, height = truth
-    across = min(found.x + found.width, x + width) - max(found.x, x)
-    down = min(found.y + found.height, y + height) - max(found.y, y)
-    both = max(0, across) * max(0, down)
-    return both / (found.width * found.height + width * height - both)
-
-
 def _quality(video: Path, truths: list[Box | None], name: str) -> tuple[float, float]:
     """Recall and precision of ours on the film."""
     detector = load_detector(name, MIN_FACE)
@@ -170,7 +165,7 @@ def _quality(video: Path, truths: list[Box | None], name: str) -> tuple[float, f
     for image, truth in zip(_frames(video), truths, strict=True):
         detections = detector(image)
         found += len(detections)
-        hits += truth is not None and any(overlap(one, truth) >= OVERLAP for one in detections)
+        hits += truth is not None and any(overlap(one.box, truth) >= OVERLAP for one in detections)
     return hits / sum(truth is not None for truth in truths), hits / max(1, found)
 
 

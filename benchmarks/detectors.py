@@ -13,11 +13,12 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from facefleet.vision.detectors import Detection, Detector, load_detector
+from facefleet.vision.boxes import Box, overlap
+from facefleet.vision.detectors import Detector, load_detector
 from facefleet.vision.sample import FACES, Sample
 
 from benchmarks.bench import print_table
-from benchmarks.bench_detector import MIN_FACE, OVERLAP, SIZES, Box, overlap
+from benchmarks.bench_detector import MIN_FACE, OVERLAP, SIZES
 
 DETECTORS = ("yunet", "haar")
 _STEP = 5  # of the sample's frames one is taken, so that all of its round is seen
@@ -49,7 +50,9 @@ class Count:
         self.pictures += 1
         self.faces += truth is not None
         self.found += len(detections)
-        self.hits += truth is not None and any(_hit(one, truth) for one in detections)
+        self.hits += truth is not None and any(
+            overlap(one.box, truth) >= OVERLAP for one in detections
+        )
 
     @property
     def row(self) -> list[str]:
@@ -60,10 +63,6 @@ class Count:
             f"{self.hits / max(1, self.found):.3f}",
             f"{self.pictures / self.seconds:.0f}",
         ]
-
-
-def _hit(found: Detection, truth: Box) -> bool:
-    return overlap(found, truth) >= OVERLAP
 
 
 def sample(size: tuple[int, int]) -> Iterable[tuple[np.ndarray, Box | None]]:

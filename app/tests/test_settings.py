@@ -223,6 +223,7 @@ def test_what_is_not_said_has_a_default(monkeypatch: pytest.MonkeyPatch) -> None
     assert settings.broker.port == 1883
     assert settings.outbox_max_bytes == 2 << 30
     assert (settings.detector, settings.model) == ("yunet", None)
+    assert (settings.capture, settings.faces_per_visit) == ("visits", 3)
 
 
 def test_a_model_is_refused_where_it_is_of_no_use(monkeypatch: pytest.MonkeyPatch) -> None:

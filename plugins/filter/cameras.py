@@ -1,6 +1,8 @@
 """Rules about the cameras of a device."""
 
 PATHS = ("source", "model")  # keys of a camera that may be paths on its device
+# Keys of a camera that are settings of its detector, each FACEFLEET_<KEY> (docs/settings.md).
+SETTINGS = ("capture", "detector", "faces_per_visit", "fps", "min_face")
 
 
 def camera_paths(cameras):
@@ -54,9 +56,8 @@ def attached_devices(cameras):
 
 def camera_environment(camera):
     """Return a detector's environment from the settings of its camera; unset ones are omitted."""
-    values = {key: camera.get(key) for key in ("detector", "fps", "min_face")}
     given = {
-        f"FACEFLEET_{key.upper()}": value for key, value in values.items() if value is not None
+        f"FACEFLEET_{key.upper()}": camera[key] for key in SETTINGS if camera.get(key) is not None
     }
     return {**given, **(camera.get("environment") or {})}
 

@@ -76,4 +76,11 @@ def test_a_detector_is_told_only_what_its_camera_has():
     assert plugin.camera_environment({"name": "door"}) == {}
     camera = {"fps": 3, "min_face": None, "environment": {"FACEFLEET_WINDOW": 8}}
     assert plugin.camera_environment(camera) == {"FACEFLEET_FPS": 3, "FACEFLEET_WINDOW": 8}
-    assert plugin.camera_environment({"detector": "haar"}) == {"FACEFLEET_DETECTOR": "haar"}
+    assert plugin.camera_environment(
+        {"detector": "haar", "capture": "visits", "faces_per_visit": 5, "min_face": 40}
+    ) == {
+        "FACEFLEET_CAPTURE": "visits",
+        "FACEFLEET_DETECTOR": "haar",
+        "FACEFLEET_FACES_PER_VISIT": 5,
+        "FACEFLEET_MIN_FACE": 40,
+    }

@@ -1,7 +1,7 @@
 """Cameras to test with: an HTTP one, a film and pictures, all gray."""
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -27,7 +27,7 @@ def write_picture(path: Path, gray: int) -> None:
 
 
 class Stream(BaseHTTPRequestHandler):
-    """Motion JPEG at 25 frames a second: the gray says the frame's number, 2 a frame.
+    """Motion JPEG at 25 frames a second, of the server's `frame(number)`.
 
     At /snapshot, one picture an answer; at /cut, every third picture lacks its end.
     """
@@ -48,8 +48,7 @@ class Stream(BaseHTTPRequestHandler):
         n = 0
         try:
             while not self.server.dying.wait(0.04):
-                picture = np.full((48, 64, 3), min(250, n * 2), np.uint8)
-                jpeg = cv2.imencode(".jpg", picture)[1].tobytes()
+                jpeg = cv2.imencode(".jpg", self.server.frame(n))[1].tobytes()
                 if self.path == "/cut" and n % 3 == 2:
                     jpeg = jpeg[: len(jpeg) // 3]
                 self.wfile.write(b"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: ")
@@ -62,12 +61,20 @@ class Stream(BaseHTTPRequestHandler):
         """Not worth a line."""
 
 
+def gray_frame(number: int) -> np.ndarray:
+    """The gray says the frame's number, 2 a frame."""
+    return np.full((48, 64, 3), min(250, number * 2), np.uint8)
+
+
 @contextmanager
-def stream(port: int = 0) -> Iterator[ThreadingHTTPServer]:
+def stream(
+    port: int = 0, frame: Callable[[int], np.ndarray] = gray_frame
+) -> Iterator[ThreadingHTTPServer]:
     """A server of `Stream`; `paths` are those that it was asked for."""
     server = ThreadingHTTPServer(("127.0.0.1", port), Stream)
     server.dying = threading.Event()
     server.paths = []
+    server.frame = frame
     thread = threading.Thread(target=server.serve_forever, args=(0.05,))
     thread.start()
     try:

@@ -148,6 +148,10 @@ class DetectorSettings(ServiceSettings):
     """Another YuNet ONNX file than the one of this package."""
     min_face: int = Field(60, ge=16)
     """Smallest face to detect, in pixels."""
+    capture: Literal["visits", "every"] = "visits"
+    """The best faces of each visit, or every face of every frame."""
+    faces_per_visit: int = Field(3, ge=1)
+    """Maximum number of faces of a visit to capture."""
     broker: Broker
     qos: Qos = 0
     window: int = Field(256, ge=1, le=65_535)

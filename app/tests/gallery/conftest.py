@@ -18,9 +18,10 @@ import cv2
 import paho.mqtt.publish
 import pytest
 from facefleet import news
+from facefleet.exif import FaceInfo
 from facefleet.protocol import FaceName, content_tag
 from facefleet.vision.detectors import Detection
-from facefleet.vision.faces import encode_face
+from facefleet.vision.faces import crop_face, encode_face
 from selenium import webdriver
 
 from support.rig import AWS, BUCKET, Process, Rig
@@ -91,10 +92,9 @@ class Gallery(SimpleNamespace):
 
 def _jpeg(device: str, camera: str, captured: datetime, detector: str) -> bytes:
     image = cv2.imread(str(_SAMPLES / "astronaut.jpg"))
-    detection = Detection(180, 60, 110, 130, 0.97)
-    return encode_face(
-        image, detection, device=device, camera=camera, captured=captured, detector=detector
-    )
+    face = Detection(180, 60, 110, 130, 0.97)
+    info = FaceInfo(device, camera, captured, face.box, face.score, detector)
+    return encode_face(crop_face(image, face), info)
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import time
@@ -10,10 +11,13 @@ import urllib.request
 from datetime import UTC, datetime
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 from facefleet.delivery.outbox_reader import OutboxReader
 from facefleet.exif import read_exif
 from facefleet.protocol import FaceName, Receipt, content_tag
+from facefleet.vision.sample import Sample
 
 from support.camera import stream, write_picture, write_video
 from support.listener import Listener
@@ -22,6 +26,7 @@ from support.shell import facefleet, told
 
 NOBODY = "mqtt://127.0.0.1:1"
 STATUS = "status/edge-1/front"
+SAMPLES = Path(__file__).parents[2] / "src/facefleet/vision/samples"
 
 
 def detector(rig: Rig, broker: str = NOBODY, **more: object) -> tuple[Process, str]:
@@ -30,6 +35,7 @@ def detector(rig: Rig, broker: str = NOBODY, **more: object) -> tuple[Process, s
         "camera": "front",
         "source": "sample:astronaut",
         "fps": 20,
+        "capture": "every",  # so that faces come one after the other
         "broker": broker,
         "outbox": rig.folder / "outbox.sqlite",
         **more,
@@ -67,6 +73,89 @@ def test_it_sends_faces_that_say_what_they_are(rig: Rig) -> None:
                 info = read_exif(payload)
                 assert (info.device, info.camera, info.detector) == ("edge-1", "front", "yunet")
                 assert info.captured == name.captured
+
+
+def test_of_a_visit_the_best_faces_are_sent(rig: Rig) -> None:
+    _, port = rig.mosquitto("broker")
+    with Listener(port, "#") as listener:
+        process, url = detector(rig, f"mqtt://127.0.0.1:{port}", capture="visits", fps=30)
+        await_true(lambda: unmet(url), "it answers")
+        await_true(lambda: metric(url, "facefleet_frames_total") >= 100, "it looks around")
+        assert metric(url, "facefleet_visits_total") == 1
+        process.signal(signal.SIGTERM)
+
+        def confirmed_it_has_left() -> bool:
+            stored = [(name.seq, name.tag) for name in names(listener)]
+            epoch = names(listener)[0].epoch
+            listener.say("receipts/edge-1/front", Receipt(epoch, stored=stored).encode())
+            return not process.running()
+
+        await_true(confirmed_it_has_left, "it has sent the last one and leaves")
+        faces = {
+            name.seq: read_exif(payload)
+            for topic, payload, _ in list(listener.heard)
+            if (name := FaceName.of_topic(topic))
+        }
+    (visit,) = {face.visit for face in faces.values()}
+    assert re.fullmatch("[0-9a-f]{8}", visit)
+    first, *better = (faces[seq] for seq in sorted(faces))
+    assert 1 <= len(better) <= 2
+    assert first.candidates <= 10  # the first is soon sent
+    assert better[-1].candidates > 60  # and the last is chosen from nearly all
+    grades = [face.quality for face in (first, *better)]
+    assert 0 < grades[0] < grades[-1] <= 1
+    assert grades == sorted(grades)
+    assert all(len(face.landmarks) == 5 for face in faces.values())
+    assert OutboxReader(rig.folder / "outbox.sqlite").counts().pending == 0
+
+
+@pytest.mark.parametrize("moment", range(3))
+def test_a_visit_that_was_seen_is_in_the_outbox_when_it_is_killed(rig: Rig, moment: int) -> None:
+    process, url = detector(rig, capture="visits")
+    frames = 3 + 7 * moment
+    await_true(lambda: unmet(url), "it answers")
+    await_true(lambda: metric(url, "facefleet_frames_total") >= frames, "it has seen somebody")
+    process.kill()
+    assert OutboxReader(rig.folder / "outbox.sqlite").counts().captured >= 1
+    process.start()
+    await_true(lambda: unmet(url), "it answers again")
+    await_true(lambda: metric(url, "facefleet_visits_total") >= 1, "the visit begins again")
+    assert process.stop(5) == 0
+
+
+def test_pictures_of_a_folder_are_visits_of_their_own(rig: Rig) -> None:
+    folder = rig.folder / "pictures"
+    folder.mkdir()
+    for n, name in enumerate(("astronaut", "hopper", "astronaut")):
+        shutil.copy(SAMPLES / f"{name}.jpg", folder / f"{n}.jpg")
+    process, url = detector(rig, capture="visits", source=folder)
+    await_true(lambda: unmet(url), "it answers")
+    await_true(lambda: metric(url, "facefleet_frames_total") >= 7, "it has been played twice")
+    visits, detected = (
+        metric(url, f"facefleet_{name}_total") for name in ("visits", "faces_detected")
+    )
+    assert 6 <= visits <= detected <= visits + 2
+    assert process.stop(5) == 0
+
+
+def test_a_visit_ends_with_the_stream(rig: Rig) -> None:
+    sharp = Sample("hopper").frame(0)
+    blurred = cv2.GaussianBlur(sharp, (0, 0), 8)
+
+    def frame(n: int) -> np.ndarray:
+        return blurred if n < 50 else sharp  # for two seconds
+
+    with stream(frame=frame) as server:
+        source = f"http://127.0.0.1:{server.server_port}/live"
+        process, url = detector(rig, capture="visits", faces_per_visit=2, source=source)
+        await_true(lambda: unmet(url), "it answers")
+        await_true(lambda: metric(url, "facefleet_frames_total") > 60, "the sharp face is seen")
+        assert metric(url, "facefleet_faces_captured_total") == 1
+    await_true(lambda: metric(url, "facefleet_faces_captured_total") == 2, "the best one comes")
+    assert metric(url, "facefleet_visits_total") == 1
+    with stream(server.server_port, frame):
+        await_true(lambda: metric(url, "facefleet_visits_total") == 2, "it is another visit", 40)
+    assert process.stop(5) == 0
 
 
 def test_killed_it_goes_on_with_what_is_unconfirmed(rig: Rig) -> None:

@@ -46,6 +46,29 @@ def test_recordings_start_over_without_being_unready(tmp_path, stop):
         assert states == [None]
 
 
+def test_what_does_not_continue_the_last_frame_is_a_cut(tmp_path, stop):
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    for n, value in enumerate(GRAYS):
+        write_picture(pictures / f"{n}.png", value)
+    film = write_video(tmp_path / "film.avi")
+    again = [True, False, False]
+    for source, expected in (
+        (pictures, [True] * 9),
+        (film, again * 3),
+        ("sample:hopper", [True] + [False] * 8),
+    ):
+        camera = iter(Camera(str(source), 200, lambda _state: None, stop))
+        assert [next(camera).cut for _ in range(9)] == expected
+        camera.close()
+    with stream() as server:
+        for path in ("live", "snapshot"):  # each picture of a snapshot is a moment after the last
+            address = f"http://127.0.0.1:{server.server_port}/{path}"
+            camera = iter(Camera(address, 50, lambda _state: None, stop))
+            assert [next(camera).cut for _ in range(5)] == [False] * 5
+            camera.close()
+
+
 def test_an_empty_folder_is_unready_until_a_picture_comes(tmp_path, stop):
     states = []
 

@@ -5,7 +5,8 @@ from importlib.resources import files
 import cv2
 import numpy as np
 import pytest
-from facefleet.vision.detectors import Detection, load_detector
+from facefleet.vision.boxes import overlap
+from facefleet.vision.detectors import load_detector
 from facefleet.vision.errors import VisionError
 from facefleet.vision.sample import FACES, Sample
 
@@ -17,15 +18,6 @@ def detector(request):
     return request.param
 
 
-def overlap(found: Detection, truth: tuple[int, int, int, int]) -> float:
-    """Intersection over union."""
-    x, y, width, height = truth
-    across = min(found.x + found.width, x + width) - max(found.x, x)
-    down = min(found.y + found.height, y + height) - max(found.y, y)
-    both = max(0, across) * max(0, down)
-    return both / (found.width * found.height + width * height - both)
-
-
 @pytest.mark.parametrize("name", FACES)
 @pytest.mark.parametrize("size", [(640, 480), (1280, 720)])
 def test_the_sample_is_found_and_nothing_else(detector, name, size):
@@ -33,7 +25,7 @@ def test_the_sample_is_found_and_nothing_else(detector, name, size):
     hits = misses = strays = 0
     for n in range(0, 300, 20):
         truth, found = sample.truth(n), detect(sample.frame(n))
-        right = [truth is not None and overlap(one, truth) >= 0.4 for one in found]
+        right = [truth is not None and overlap(one.box, truth) >= 0.4 for one in found]
         hits += any(right)
         strays += len(right) - any(right)
         misses += truth is not None and not any(right)
@@ -48,6 +40,26 @@ def test_the_sample_is_found_and_nothing_else(detector, name, size):
 
 def test_the_name_tells_the_detector(detector):
     assert load_detector(detector, min_face=60).name == detector
+
+
+def test_yunet_tells_where_eyes_nose_and_mouth_are():
+    sample = Sample("hopper")
+    (face,) = load_detector("yunet", min_face=60)(sample.frame(0))
+    x, y, width, height = sample.truth(0)
+    eye, eye2, nose, corner, corner2 = (
+        ((across - x) / width, (down - y) / height) for across, down in face.landmarks
+    )
+    assert (eye, eye2) == (
+        pytest.approx((0.3, 0.38), abs=0.1),
+        pytest.approx((0.72, 0.38), abs=0.1),
+    )
+    assert nose == pytest.approx((0.5, 0.6), abs=0.1)
+    assert (corner, corner2) == (
+        pytest.approx((0.33, 0.78), abs=0.1),
+        pytest.approx((0.68, 0.78), abs=0.1),
+    )
+    (of_haar,) = load_detector("haar", min_face=60)(sample.frame(0))
+    assert of_haar.landmarks is None
 
 
 def test_faces_below_the_least_size_are_left_out(detector):

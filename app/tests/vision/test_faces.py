@@ -1,5 +1,6 @@
 import io
 import random
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 
 import cv2
@@ -8,7 +9,7 @@ import pytest
 from facefleet.exif import FaceInfo, NotAJpegError, read_exif
 from facefleet.settings import ProcessorSettings
 from facefleet.vision.detectors import Detection
-from facefleet.vision.faces import encode_face
+from facefleet.vision.faces import crop_face, encode_face
 from facefleet.vision.sample import Sample
 from PIL import Image
 
@@ -19,19 +20,21 @@ FRAME = Sample("hopper").frame(0)
 DETECTION = Detection(200, 100, 100, 120, 0.93)
 
 
-def encode(detection=DETECTION, captured=CAPTURED):
-    return encode_face(
-        FRAME,
-        detection,
+def encode(detection=DETECTION, captured=CAPTURED, **more):
+    info = FaceInfo(
         device="edge-1",
         camera="front-door",
         captured=captured,
+        box=detection.box,
+        score=detection.score,
         detector="yunet",
+        **more,
     )
+    return encode_face(crop_face(FRAME, detection), info)
 
 
 def test_what_is_written_is_read():
-    assert read_exif(encode()) == FaceInfo(
+    info = FaceInfo(
         device="edge-1",
         camera="front-door",
         captured=CAPTURED,
@@ -39,6 +42,28 @@ def test_what_is_written_is_read():
         score=0.93,
         detector="yunet",
     )
+    assert read_exif(encode()) == info
+    of_visit = {
+        "landmarks": ((230, 140), (270, 141), (250, 165), (235, 190), (266, 191)),
+        "quality": 0.812,
+        "visit": "1a2b3c4d",
+        "candidates": 37,
+    }
+    assert read_exif(encode(**of_visit)) == replace(info, **of_visit)
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"landmarks": ((1, 2, 3),)},
+        {"landmarks": 7},
+        {"quality": "fine"},
+        {"visit": 7},
+        {"candidates": "many"},
+    ],
+)
+def test_exif_of_another_form_is_as_if_absent(more):
+    assert read_exif(encode(**more)) == FaceInfo()
 
 
 def test_another_time_zone_is_written_as_utc():
@@ -75,14 +100,8 @@ def test_a_close_up_is_one_that_a_processor_takes(width, height):
     # Black and white noise is the largest JPEG there is.
     frame = np.random.default_rng(0).integers(0, 2, (4000, 6000), dtype=np.uint8) * np.uint8(255)
     detection = Detection(0, 0, width, height, 0.9)
-    jpeg = encode_face(
-        cv2.cvtColor(frame, cv2.COLOR_GRAY2BGR),
-        detection,
-        device="d" * 63,
-        camera="c" * 63,
-        captured=CAPTURED,
-        detector="yunet",
-    )
+    info = FaceInfo("d" * 63, "c" * 63, CAPTURED, detection.box, detection.score, "yunet")
+    jpeg = encode_face(crop_face(cv2.cvtColor(frame, cv2.COLOR_GRAY2BGR), detection), info)
     assert len(jpeg) <= ProcessorSettings.model_fields["max_face_bytes"].default
     longer = max(Image.open(io.BytesIO(jpeg)).size)
     assert longer == 800

@@ -41,7 +41,7 @@ PENDING = Gauge("facefleet_outbox_pending_faces", "Faces in the outbox, not conf
 IN_FLIGHT = Gauge("facefleet_faces_in_flight", "Faces sent but not confirmed yet")
 DELAY = Histogram(
     "facefleet_delay_seconds",
-    "From capture to confirmation",
+    "From the frame of a face to its confirmation",
     buckets=(0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 300, 3600),
 )
 
@@ -201,7 +201,7 @@ class Sender:
         return CHECK_EVERY if wake is None else min(CHECK_EVERY, max(0.001, wake - now))
 
     def _is_idle(self) -> bool:
-        awaits_receipts = self._connection.is_up and len(self._window) > 0
+        awaits_receipts = self._connection.is_up and self._outbox.counts.pending > 0
         committed = self._intake.empty() and not self._batch
         return committed and (not awaits_receipts or time.monotonic() >= self._stop_by)
 

@@ -1,29 +1,34 @@
-"""Detect faces in a camera's frames and hand each face to the sender."""
+"""Detect faces in a camera's frames, and hand those to capture to the sender."""
 
 import threading
 import time
+from collections.abc import Iterable
 
 from prometheus_client import Counter, Gauge, Histogram
 
 from facefleet.delivery.outbox import Outbox
 from facefleet.delivery.sender import Sender
+from facefleet.exif import FaceInfo
 from facefleet.health import Health, serve_health
 from facefleet.logging import log
 from facefleet.runtime import freeze_gc, on_shutdown
 from facefleet.settings import DetectorSettings
-from facefleet.vision.camera import Camera
-from facefleet.vision.detectors import load_detector
-from facefleet.vision.faces import encode_face
+from facefleet.vision.camera import Camera, Frame
+from facefleet.vision.detectors import Detector, load_detector
+from facefleet.vision.faces import Face, cut_face, encode_face
 from facefleet.vision.rate import FrameRate
+from facefleet.vision.visits import BestOfVisit, Candidate, Choice, Chooser, EveryFace
 
 FRAMES = Counter("facefleet_frames", "Frames searched for faces")
 BROKEN = Counter("facefleet_frames_broken", "Packets and frames that could not be decoded")
 RATE = Gauge("facefleet_frame_rate_hertz", "Frames recently searched for faces per second")
+DETECTED = Counter("facefleet_faces_detected", "Faces detected in frames")
+VISITS = Counter("facefleet_visits", "Visits of which a face was captured")
 DETECTION = Histogram("facefleet_detection_seconds", "Time to detect faces in one frame")
 
 
 def run(settings: DetectorSettings) -> None:
-    """Detect faces until SIGTERM, then commit those that were found."""
+    """Detect faces until SIGTERM, then end the visits and commit what was captured."""
     stop = threading.Event()
     on_shutdown(stop.set)
     health = Health(
@@ -42,6 +47,8 @@ def run(settings: DetectorSettings) -> None:
         health.set("camera", problem)
         if problem is None:
             rate.restarted(time.monotonic())
+        else:
+            capture(chooser.end())
 
     def about_camera() -> dict[str, object]:
         return {
@@ -49,6 +56,17 @@ def run(settings: DetectorSettings) -> None:
             "fps": rate.reached(time.monotonic()),
             "fps_wanted": rate.wanted,
         }
+
+    chooser: Chooser[Face] = (
+        BestOfVisit(settings.faces_per_visit) if settings.capture == "visits" else EveryFace()
+    )
+
+    def capture(choices: Iterable[Choice[Face]]) -> None:
+        for choice in choices:
+            if choice.first:
+                VISITS.inc()
+            jpeg = _encode(choice, settings, detector.name)
+            sender.put(choice.picture.captured, jpeg, stop)
 
     sender = Sender(outbox, settings.broker, settings.qos, settings.window, health, about_camera)
 
@@ -64,24 +82,41 @@ def run(settings: DetectorSettings) -> None:
             FRAMES.inc()
             BROKEN.inc(camera.broken - broken)
             broken = camera.broken
-            with DETECTION.time():
-                found = detector(frame.image)
-            for detection in found:
-                jpeg = encode_face(
-                    frame.image,
-                    detection,
-                    device=settings.device,
-                    camera=settings.camera,
-                    captured=frame.captured,
-                    detector=detector.name,
-                )
-                sender.put(frame.captured, jpeg, stop)
+            if frame.cut:
+                capture(chooser.end())
+            capture(chooser.choose(_candidates(frame, detector), began))
             sender.check()
             now = time.monotonic()
             rate.looked(began, now)
             if (change := rate.change(now)) is not None:
                 slow, sentence = change
                 (log.warning if slow else log.info)(sentence)
+        capture(chooser.end())
     finally:
         sender.stop()
     sender.check()
+
+
+def _candidates(frame: Frame, detector: Detector) -> list[Candidate[Face]]:
+    with DETECTION.time():
+        found = detector(frame.image)
+    DETECTED.inc(len(found))
+    faces = [cut_face(frame.image, one, frame.captured) for one in found]
+    return [Candidate(face.detection.box, face.quality, face) for face in faces]
+
+
+def _encode(choice: Choice[Face], settings: DetectorSettings, detector: str) -> bytes:
+    face = choice.picture
+    info = FaceInfo(
+        device=settings.device,
+        camera=settings.camera,
+        captured=face.captured,
+        box=face.detection.box,
+        score=face.detection.score,
+        detector=detector,
+        landmarks=face.detection.landmarks,
+        quality=face.quality,
+        visit=choice.visit,
+        candidates=choice.candidates,
+    )
+    return encode_face(face.crop, info)

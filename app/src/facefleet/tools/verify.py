@@ -12,10 +12,10 @@ import cv2
 import numpy as np
 
 from facefleet.errors import FacefleetError
+from facefleet.exif import FaceInfo
 from facefleet.mqtt import Connection
 from facefleet.protocol import FaceName, Receipt, camera_prefix, content_tag, receipts_topic
 from facefleet.settings import VerifySettings
-from facefleet.vision.detectors import Detection
 from facefleet.vision.faces import encode_face
 
 CAMERA = "probe"
@@ -135,11 +135,5 @@ def _draw_face(device: str, captured: datetime) -> bytes:
         cv2.circle(image, (eye, 64), 6, ink, -1, cv2.LINE_AA)
     cv2.ellipse(image, (80, 86), (30, 24), 0, 20, 160, ink, 3, cv2.LINE_AA)
     cv2.putText(image, "probe", (58, 154), cv2.FONT_HERSHEY_SIMPLEX, 0.45, ink, 1, cv2.LINE_AA)
-    return encode_face(
-        image,
-        Detection(0, 0, 160, 160, 1.0),
-        device=device,
-        camera=CAMERA,
-        captured=captured,
-        detector="probe",
-    )
+    info = FaceInfo(device, CAMERA, captured, (0, 0, 160, 160), 1.0, "probe")
+    return encode_face(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), info)

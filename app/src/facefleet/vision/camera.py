@@ -21,6 +21,7 @@ class Frame:
 
     image: np.ndarray  # (height, width, 3), uint8, BGR, read-only
     captured: datetime  # UTC
+    cut: bool  # it does not continue the frame before: a recording starts over, or is of pictures
 
 
 class Camera:
@@ -66,7 +67,7 @@ class Camera:
                 if not good:
                     self._on_state(None)
                 good, wait = True, _FIRST_WAIT
-                yield Frame(image, datetime.now(UTC))
+                yield Frame(image, datetime.now(UTC), self._feed.cut)
         finally:
             self._feed.close()
 

@@ -26,6 +26,8 @@ _BROKEN_FRAMES = 100  # in a row
 class _Capture:
     """A cv2.VideoCapture that reports failures in sentences."""
 
+    stills = False
+
     def __init__(self, source: str, api: int, options: list[int], name: str, hint: str) -> None:
         self.broken = 0
         """Number of packets and frames so far that could not be decoded."""

@@ -8,6 +8,7 @@ from typing import Protocol
 import cv2
 import numpy as np
 
+from facefleet.vision.boxes import Box
 from facefleet.vision.errors import VisionError
 
 # On the sample, alt2 found as many faces as the default cascade, without false positives.
@@ -24,6 +25,9 @@ _YUNET_FACE = 30  # pixels; YuNet found every face of this height, but fewer bel
 _YUNET_PIXELS = 5_000_000  # maximum to search, which bounds the memory (75 bytes per pixel)
 
 
+Point = tuple[int, int]
+
+
 @dataclass(frozen=True, slots=True)
 class Detection:
     """A face's box in pixels, inside the image. Scores of different detectors do not compare."""
@@ -33,6 +37,12 @@ class Detection:
     width: int
     height: int
     score: float
+    landmarks: tuple[Point, ...] | None = None
+    """Eyes, nose and corners of the mouth, from the left in the image; None for a Haar cascade."""
+
+    @property
+    def box(self) -> Box:
+        return self.x, self.y, self.width, self.height
 
 
 class Detector(Protocol):
@@ -127,7 +137,11 @@ class YuNet:
         # For images of a few pixels, the output may not be finite.
         finite = faces[np.isfinite(faces).all(axis=1)]
         found = (_detection(face, scale, width, height) for face in finite)
-        return [face for face in found if max(face.width, face.height) >= self._min_face]
+        return [
+            face
+            for face in found
+            if min(face.width, face.height) > 0 and max(face.width, face.height) >= self._min_face
+        ]
 
 
 def _detection(face: np.ndarray, scale: float, width: int, height: int) -> Detection:
@@ -135,4 +149,9 @@ def _detection(face: np.ndarray, scale: float, width: int, height: int) -> Detec
     x, y, box_width, box_height = face[:4] / scale
     left, right = (round(float(side)) for side in np.clip((x, x + box_width), 0, width))
     top, bottom = (round(float(side)) for side in np.clip((y, y + box_height), 0, height))
-    return Detection(left, top, right - left, bottom - top, round(float(face[14]), 3))
+    points = [round(float(place)) for place in face[4:14] / scale]
+    return Detection(
+        *(left, top, right - left, bottom - top),
+        score=round(float(face[14]), 3),
+        landmarks=tuple(zip(points[::2], points[1::2], strict=True)),
+    )

@@ -1,48 +1,53 @@
-"""Crop a face from a frame as a small gray JPEG."""
+"""Crop a face from a frame, and encode it as a small gray JPEG."""
 
-from datetime import UTC, datetime
+from dataclasses import dataclass
+from datetime import datetime
 
 import cv2
 import numpy as np
 
 from facefleet.exif import FaceInfo, write_exif
 from facefleet.vision.detectors import Detection
+from facefleet.vision.quality import quality
 
 _MARGIN = 0.2  # of the box, on each side
 _QUALITY = 90
 _LONGEST = 800  # pixels of a crop's longer side; even noise then fits into a processor's limit
 
 
-def encode_face(
-    image: np.ndarray,
-    detection: Detection,
-    *,
-    device: str,
-    camera: str,
-    captured: datetime,
-    detector: str,
-) -> bytes:
-    """Crop the face with a margin from `image` ((height, width, 3), uint8, BGR) as a gray JPEG.
+@dataclass(frozen=True, slots=True)
+class Face:
+    """A face cut out of a frame."""
 
-    A large crop is scaled down, but the box in the EXIF refers to the frame. `captured` must have a
-    time zone.
+    crop: np.ndarray
+    detection: Detection
+    quality: float  # 0 to 1
+    captured: datetime  # UTC
+
+
+def cut_face(image: np.ndarray, detection: Detection, captured: datetime) -> Face:
+    """Crop and rate a face of a frame, ((height, width, 3), uint8, BGR)."""
+    return Face(crop_face(image, detection), detection, quality(image, detection), captured)
+
+
+def crop_face(image: np.ndarray, face: Detection) -> np.ndarray:
+    """Crop the face with a margin from `image` ((height, width, 3), uint8, BGR), in gray.
+
+    A large crop is scaled down. It shares no memory with the image.
     """
-    margin_x, margin_y = round(_MARGIN * detection.width), round(_MARGIN * detection.height)
+    margin_x, margin_y = round(_MARGIN * face.width), round(_MARGIN * face.height)
     crop = image[
-        max(0, detection.y - margin_y) : detection.y + detection.height + margin_y,
-        max(0, detection.x - margin_x) : detection.x + detection.width + margin_x,
+        max(0, face.y - margin_y) : face.y + face.height + margin_y,
+        max(0, face.x - margin_x) : face.x + face.width + margin_x,
     ]
     gray = cv2.cvtColor(crop, cv2.COLOR_BGR2GRAY)
     if (scale := _LONGEST / max(gray.shape)) < 1:
         width, height = (max(1, round(side * scale)) for side in gray.shape[::-1])
         gray = cv2.resize(gray, (width, height), interpolation=cv2.INTER_AREA)
-    _, encoded = cv2.imencode(".jpg", gray, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
-    info = FaceInfo(
-        device=device,
-        camera=camera,
-        captured=captured.astimezone(UTC),
-        box=(detection.x, detection.y, detection.width, detection.height),
-        score=detection.score,
-        detector=detector,
-    )
+    return gray
+
+
+def encode_face(crop: np.ndarray, info: FaceInfo) -> bytes:
+    """Encode a crop as a JPEG with `info`, whose box and landmarks refer to the frame."""
+    _, encoded = cv2.imencode(".jpg", crop, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
     return write_exif(encoded.tobytes(), info)

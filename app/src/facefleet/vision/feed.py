@@ -43,6 +43,8 @@ class Feed:
         self._broken = 0  # as last reported by the current process
         self.broken = 0
         """Number of packets and frames so far that could not be decoded."""
+        self.cut = False
+        """Whether the last frame does not continue the one before."""
 
     def next(self, stop: Event) -> np.ndarray | None:
         """Wait for a frame, (height, width, 3), uint8, BGR, that is valid until the next call.
@@ -106,6 +108,7 @@ class Feed:
             message = json.loads(answer)
             if "frame" in message:
                 self._count(message["broken"])
+                self.cut = message["cut"]
                 return self._image(*message["frame"])
             self._file = message.get("file")
             if "skipped" in message:

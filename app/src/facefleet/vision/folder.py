@@ -17,6 +17,7 @@ class FolderSource:
     """
 
     live = False
+    stills = True
     broken = 0
 
     def __init__(

@@ -7,7 +7,8 @@ Run as `python -m facefleet.vision.reader SOCKET MEMORY`. SOCKET is the descript
 that preserves message boundaries; MEMORY is that of an in-memory file for frames. The first message
 is JSON, `{"source": ..., "skip": [file, ...]}`. After that, each NEXT requests one frame. The
 response is an object with one of the first three keys, after any number of "file" and "skipped":
-  frame    [height, width]: the frame is in MEMORY until the next NEXT; "broken" counts losses
+  frame    [height, width]: the frame is in MEMORY until the next NEXT; "broken" counts losses;
+           "cut" says that it does not continue the last frame
   ended    a sentence: the source has ended; the next NEXT opens it again
   error    a sentence: the source has failed; the next NEXT opens it again
   file     the path of the file that is read next
@@ -74,23 +75,25 @@ class _Reader:
         while True:
             source.grab()
             if self._is_requested() and (image := source.retrieve()) is not None:
-                self._pass_on(image, source)
+                self._pass_on(image, source, cut=False)
 
     def _recorded(self, source: Source) -> None:
         """Read the next frame while the parent processes the last one."""
+        cut = True
         while True:
             image = source.read()
             self._await_request()
-            self._pass_on(image, source)
+            self._pass_on(image, source, cut=cut)
+            cut = source.stills
 
-    def _pass_on(self, image: np.ndarray, source: Source) -> None:
+    def _pass_on(self, image: np.ndarray, source: Source, *, cut: bool) -> None:
         height, width = image.shape[:2]
         if image.nbytes > self._size:
             self._size = image.nbytes
             os.ftruncate(self._memory, self._size)
             self._map = mmap.mmap(self._memory, self._size)
         np.frombuffer(self._map, np.uint8, image.nbytes).reshape(image.shape)[:] = image
-        self._answer({"frame": [height, width], "broken": source.broken})
+        self._answer({"frame": [height, width], "broken": source.broken, "cut": cut})
 
     def _on_file(self, file: Path) -> bool:
         if str(file) in self._skip:

@@ -18,6 +18,7 @@ class Sample:
     """A source (see `sources.Source`) whose frames are reproducible and whose face is known."""
 
     live = False
+    stills = False
     broken = 0
 
     def __init__(self, name: str, size: tuple[int, int] = (640, 480)) -> None:

@@ -19,6 +19,9 @@ class Source(Protocol):
     live: bool
     """Whether frames arrive in real time, and become outdated unless they are grabbed."""
 
+    stills: bool
+    """Whether each frame is a picture of its own, and no moment after the last one."""
+
     broken: int
     """Number of packets and frames so far that could not be decoded."""
 
