@@ -65,6 +65,13 @@ def test_the_best_one_is_captured_a_second_after_the_face_appeared(period: float
     assert picture == ("0" if second == 0 else f"{period:g}")
 
 
+def test_a_bad_face_waits_in_the_first_frame_and_after_a_cut_too() -> None:
+    chooser = visits()
+    assert play(chooser, {5000.0: 0.2, 5000.2: 0.7}) == [(5000.2, "5000.2", "visit-1", 2)]
+    assert ended(chooser) == []
+    assert play(chooser, {6000.0: 0.2, 6000.2: 0.7}) == [(6000.2, "6000.2", "visit-2", 2)]
+
+
 def test_a_face_that_is_out_of_view_waits_no_longer() -> None:
     assert play(visits(), every(0.2, 0.1, None)) == [(0.2, "0", "visit-1", 1)]
 

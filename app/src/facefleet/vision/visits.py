@@ -74,7 +74,7 @@ class BestOfVisit(Generic[P]):
         self._new_name = new_name
         self._tracker = Tracker()
         self._visits: dict[int, _Visit[P]] = {}  # by number of the track
-        self._last = 0.0  # seconds
+        self._last: float | None = None  # seconds; None if the next frame continues nothing
 
     def choose(self, candidates: Sequence[Candidate[P]], now: float) -> list[Choice[P]]:
         numbers = self._tracker.follow([one.box for one in candidates], now)
@@ -85,7 +85,7 @@ class BestOfVisit(Generic[P]):
                 self._visits[number] = _Visit(self._new_name(), self._most, now)
             self._visits[number].add(candidate)
         # A visit cannot wait for a frame that comes too late.
-        until = now + (now - self._last)
+        until = now if self._last is None else now + (now - self._last)
         self._last = now
         seen = set(numbers)
         for number, visit in self._visits.items():
@@ -94,6 +94,7 @@ class BestOfVisit(Generic[P]):
 
     def end(self) -> list[Choice[P]]:
         self._tracker.end()
+        self._last = None
         return self._end(set(self._visits))
 
     def _overdue(self, now: float) -> set[int]:
