@@ -1,7 +1,7 @@
 """A sender says when nothing comes of what it sends, and does not take an outage for a fault."""
 
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from facefleet.delivery import answers, sender
@@ -121,3 +121,12 @@ def test_faces_that_are_answered_and_not_stored_are_told(device: Device) -> None
     (face,) = device.send(1)
     device.answer(stored=[(face.seq, face.tag)])
     await_true(lambda: not device.problem, "it is ready again")
+
+
+def test_a_delay_does_not_include_the_time_for_which_a_face_was_held_back(device: Device) -> None:
+    device.sender.put(datetime.now(UTC) - timedelta(minutes=1), b"the best of its visit", None)
+    await_true(lambda: device.heard(), "it is sent")
+    (face,) = {name.seq: name for name in device.heard()}.values()
+    device.answer(stored=[(face.seq, face.tag)])
+    await_true(lambda: device.sender._state()["p50"] is not None, "it is confirmed")
+    assert device.sender._state()["p50"] < 30

@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from datetime import datetime
+from typing import NamedTuple
 
 from prometheus_client import Counter, Gauge, Histogram
 from pydantic import AnyUrl
@@ -31,6 +32,7 @@ QUEUE_SIZE = 4 * COMMIT_BATCH  # faces not committed yet; when it is full, the c
 BURST = 64  # faces handed to the socket at once, before receipts are read again
 CHECK_EVERY = 2.0  # seconds between looks at health, metrics and status
 DISK_RETRY = 1.0  # seconds
+MOST_TIMED = 8192  # pending faces of which the time is kept; the others count from their frame
 LAST_RECEIPTS = 2.0  # seconds to wait for the receipts of faces in flight when stopping
 
 CAPTURED = Counter("facefleet_faces_captured", "Faces put into the outbox")
@@ -41,9 +43,17 @@ PENDING = Gauge("facefleet_outbox_pending_faces", "Faces in the outbox, not conf
 IN_FLIGHT = Gauge("facefleet_faces_in_flight", "Faces sent but not confirmed yet")
 DELAY = Histogram(
     "facefleet_delay_seconds",
-    "From the frame of a face to its confirmation",
+    "From the choice of a face to its confirmation",
     buckets=(0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 300, 3600),
 )
+
+
+class _Taken(NamedTuple):
+    """A face from the camera's thread."""
+
+    captured: datetime
+    jpeg: bytes
+    at: float  # Unix time; later than `captured` if the face was held back as the best of its visit
 
 
 class Sender:
@@ -66,8 +76,9 @@ class Sender:
         self._qos = qos
         self._health = health
         self._window = Window(window, outbox.backlog)
-        self._intake: queue.Queue[tuple[datetime, bytes]] = queue.Queue(QUEUE_SIZE)
-        self._batch: list[tuple[datetime, bytes]] = []  # taken from the queue, not committed yet
+        self._intake: queue.Queue[_Taken] = queue.Queue(QUEUE_SIZE)
+        self._batch: list[_Taken] = []  # taken from the queue, not committed yet
+        self._taken: dict[int, float] = {}  # Unix time at which a pending face was taken, by seq
         self._fresh: dict[int, tuple[FaceName, bytes]] = {}  # cache of faces just written
         self._delays: deque[float] = deque(maxlen=1024)
         self._answers = Answers()
@@ -102,10 +113,11 @@ class Sender:
 
         Raises the error that ended the sender, if any.
         """
+        taken = _Taken(captured, jpeg, time.time())
         while True:
             self.check()
             try:
-                self._intake.put((captured, jpeg), timeout=0.2)
+                self._intake.put(taken, timeout=0.2)
             except queue.Full:
                 if stop.is_set():
                     log.warning("face dropped: the outbox accepted no more while stopping")
@@ -212,7 +224,7 @@ class Sender:
                 batch.append(self._intake.get_nowait())
         if not batch:
             return
-        names, evicted = self._outbox.add(batch)
+        names, evicted = self._outbox.add((face.captured, face.jpeg) for face in batch)
         self._batch = []
         self._health.set("outbox", None)
         CAPTURED.inc(len(names))
@@ -221,9 +233,12 @@ class Sender:
             self._window.forget(evicted)
             for seq in evicted:
                 self._fresh.pop(seq, None)
-        for name, (_, jpeg) in zip(names, batch, strict=True):
-            self._fresh[name.seq] = name, jpeg
-            if (late := self._window.fresh(name.seq, len(jpeg))) is not None:
+                self._taken.pop(seq, None)
+        for name, face in zip(names, batch, strict=True):
+            self._fresh[name.seq] = name, face.jpeg
+            if len(self._taken) < MOST_TIMED:
+                self._taken[name.seq] = face.at
+            if (late := self._window.fresh(name.seq, len(face.jpeg))) is not None:
                 self._fresh.pop(late, None)
 
     def _send(self, seq: int) -> None:
@@ -268,8 +283,9 @@ class Sender:
         recorded = self._outbox.record_outcomes(receipt.stored, quarantined, dead, receipt.day)
         self._give_up(self._window.confirmed((seq for seq, _ in recorded), now))
         CONFIRMED.inc(len(recorded))
-        for _, captured in recorded:
-            delay = max(0.0, wall - captured)  # the clock may have been set back
+        for seq, captured in recorded:
+            # The clock may have been set back.
+            delay = max(0.0, wall - self._taken.pop(seq, captured))
             self._delays.append(delay)
             DELAY.observe(delay)
         seqs = {seq for seq, _ in recorded}
@@ -285,6 +301,7 @@ class Sender:
         for seq, reason in faces:
             if (tag := self._outbox.pending_tag(seq)) is not None:
                 self._outbox.record_outcomes([], dead=[(seq, tag, reason)])
+                self._taken.pop(seq, None)
                 self._answers.not_stored(reason, time.monotonic())
                 log.error("face given up: see `facefleet outbox`", seq=seq, reason=reason)
 
