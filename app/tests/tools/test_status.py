@@ -89,6 +89,14 @@ def test_the_columns_add_up(broker) -> None:
     assert len(shown) <= 100
 
 
+def test_counts_that_a_status_leaves_out_are_zero(broker) -> None:
+    address, listener = broker
+    brief = {"state": "online", "camera": "ok", "fps": 0.0, "fps_wanted": 2, "captured": 3}
+    listener.say("status/edge-1/front", json.dumps(brief).encode(), retain=True)
+    shown = facefleet("status", BROKER=address).stdout.splitlines()[1].split()
+    assert shown[1:] == ["3", "0", "0", "0", "0", "0.0/2", "-", "-", "slow"]
+
+
 def test_a_device_that_is_cut_off_is_not_said_to_be_online(broker) -> None:
     address, listener = broker
     listener.say("status/edge-1/front", json.dumps(ROW).encode(), retain=True)

@@ -331,8 +331,10 @@ class Sender:
 
     def _publish_status(self, now: float) -> None:
         status = self._state()
+        # Without what is 0 or unknown, but for the frame rate: no frames are a fault.
+        brief = {name: value for name, value in status.items() if value or name == "fps"}
         if self._schedule.is_due(status, now) and self._connection.publish(
-            self._status, json.dumps(status, separators=(",", ":")).encode(), retain=True
+            self._status, json.dumps(brief, separators=(",", ":")).encode(), retain=True
         ):
             self._schedule.published(status, now)
 

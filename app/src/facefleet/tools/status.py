@@ -164,7 +164,7 @@ async def _collect(settings: StatusSettings, expected: set[str], seconds: float)
 def _row(payload: bytes) -> dict | None:
     """Parse a detector's status; return None if the untrusted payload is not one."""
     try:
-        row = json.loads(payload)
+        row = {**dict.fromkeys(COUNTS, 0), **json.loads(payload)}  # counts of 0 are left out
         if row["state"] == "offline":
             return {"state": "offline"}
         valid = (
