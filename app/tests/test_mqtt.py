@@ -340,6 +340,7 @@ def test_a_link_that_swallows_everything_is_given_up(
     """After a ping if the link is idle, and otherwise once something was sent."""
     monkeypatch.setattr(session, "KEEPALIVE", 1)
     monkeypatch.setattr(session, "IDLE", idle)
+    monkeypatch.setattr(mqtt, "FIRST_DELAY", 60)  # no connection is being made at the end
 
     async def story() -> None:
         async def swallow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -365,9 +366,11 @@ def test_an_idle_link_carries_few_pings(monkeypatch: pytest.MonkeyPatch) -> None
     async def story() -> None:
         async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             await grant(reader, writer)
-            while await reader.read(2) == b"\xc0\x00":
-                pings.append(asyncio.get_running_loop().time())
-                writer.write(b"\xd0\x00")
+            while packet := await reader.read(2):
+                if packet == b"\xc0\x00":
+                    pings.append(asyncio.get_running_loop().time())
+                    writer.write(b"\xd0\x00")
+            writer.close()
 
         async with server(answer) as port, running(Client(port)) as client:
             await until(lambda: len(pings) == 3)
