@@ -19,7 +19,6 @@ import cv2
 import numpy as np
 from facefleet.delivery.outbox import Outbox
 from facefleet.delivery.sender import Sender
-from facefleet.exif import FaceInfo
 from facefleet.health import Health
 from facefleet.logging import configure_logging
 from facefleet.runtime import freeze_gc
@@ -28,8 +27,7 @@ from facefleet.vision import detectors
 from facefleet.vision.boxes import Box, overlap
 from facefleet.vision.camera import Camera
 from facefleet.vision.detectors import load_detector
-from facefleet.vision.faces import crop_face, encode_face
-from facefleet.vision.quality import quality
+from facefleet.vision.faces import cut_face
 from facefleet.vision.sample import FACES, Sample
 from pydantic import AnyUrl
 
@@ -99,18 +97,8 @@ def _ours(pipe: Connection, video: str, name: str, frames: int, broker: str) -> 
         faces = 0
         for n, frame in enumerate(Camera(video, 100_000, lambda _problem: None, stop), 1):
             for detection in detector(frame.image):
-                info = FaceInfo(
-                    device="edge-1",
-                    camera="front",
-                    captured=frame.captured,
-                    box=detection.box,
-                    score=detection.score,
-                    detector=detector.name,
-                    landmarks=detection.landmarks,
-                    quality=quality(frame.image, detection),
-                )
-                jpeg = encode_face(crop_face(frame.image, detection), info)
-                sender.put(frame.captured, jpeg, stop)
+                face = cut_face(frame.image, detection, frame.captured)
+                sender.put(face.captured, face.encode("edge-1", "front", detector.name), stop)
                 faces += 1
             if n == 1:
                 began, faces = time.monotonic(), 0

@@ -13,11 +13,9 @@ from importlib.resources import files
 
 import cv2
 import numpy as np
-from facefleet.exif import FaceInfo
 from facefleet.vision.boxes import Box, overlap
-from facefleet.vision.detectors import Detection, load_detector
-from facefleet.vision.faces import crop_face, encode_face
-from facefleet.vision.quality import quality
+from facefleet.vision.detectors import load_detector
+from facefleet.vision.faces import cut_face
 from facefleet.vision.sample import FACES
 from facefleet.vision.visits import Candidate, Choice, Chooser
 
@@ -172,15 +170,6 @@ class Clip:
 
 
 @dataclass(frozen=True)
-class _Face:
-    second: float
-    crop: np.ndarray
-    detection: Detection
-    quality: float
-    visit: str | None
-
-
-@dataclass(frozen=True)
 class Captured:
     """A face that was chosen; `visit` is the one that it shows, by the clip's truth."""
 
@@ -196,35 +185,22 @@ def play(clip: Clip, chooser: Chooser, detector: str = "yunet") -> list[Captured
     """Capture the faces that `chooser` chooses, to the end of the clip."""
     detect, found = load_detector(detector, 60), []
     for second, image, truths in clip:
-        faces = [
-            _Face(
-                *(second, crop_face(image, one), one, quality(image, one)),
-                truth.visit if (truth := shown(one.box, truths)) else None,
-            )
-            for one in detect(image)
+        captured = datetime.fromtimestamp(second, UTC)
+        faces = [cut_face(image, one, captured) for one in detect(image)]
+        candidates = [
+            Candidate(face.detection.box, face.quality, (face, shown(face.detection.box, truths)))
+            for face in faces
         ]
-        candidates = [Candidate(face.detection.box, face.quality, face) for face in faces]
         found += [(second, choice) for choice in chooser.choose(candidates, second)]
     found += [(SECONDS, choice) for choice in chooser.end()]
     return [_captured(chosen, choice) for chosen, choice in found]
 
 
 def _captured(chosen: float, choice: Choice) -> Captured:
-    face = choice.picture
-    info = FaceInfo(
-        device="edge-1",
-        camera="front",
-        captured=datetime.fromtimestamp(face.second, UTC),
-        box=face.detection.box,
-        score=face.detection.score,
-        detector="yunet",
-        landmarks=face.detection.landmarks,
-        quality=face.quality,
-        visit=choice.visit,
-        candidates=choice.candidates,
-    )
-    jpeg = encode_face(face.crop, info)
-    return Captured(face.second, chosen, face.visit, face.quality, choice, jpeg)
+    face, truth = choice.picture
+    jpeg = face.encode("edge-1", "front", "yunet", choice.visit, choice.candidates)
+    visit = truth.visit if truth else None
+    return Captured(face.captured.timestamp(), chosen, visit, face.quality, choice, jpeg)
 
 
 def _there(second: float) -> list[tuple[Visit, tuple[float, float, float]]]:

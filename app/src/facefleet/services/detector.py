@@ -8,14 +8,13 @@ from prometheus_client import Counter, Gauge, Histogram
 
 from facefleet.delivery.outbox import Outbox
 from facefleet.delivery.sender import Sender
-from facefleet.exif import FaceInfo
 from facefleet.health import Health, serve_health
 from facefleet.logging import log
 from facefleet.runtime import freeze_gc, on_shutdown
 from facefleet.settings import DetectorSettings
 from facefleet.vision.camera import Camera, Frame
 from facefleet.vision.detectors import Detector, load_detector
-from facefleet.vision.faces import Face, cut_face, encode_face
+from facefleet.vision.faces import Face, cut_face
 from facefleet.vision.rate import FrameRate
 from facefleet.vision.visits import BestOfVisit, Candidate, Choice, Chooser, EveryFace
 
@@ -65,8 +64,11 @@ def run(settings: DetectorSettings) -> None:
         for choice in choices:
             if choice.first:
                 VISITS.inc()
-            jpeg = _encode(choice, settings, detector.name)
-            sender.put(choice.picture.captured, jpeg, stop)
+            face = choice.picture
+            jpeg = face.encode(
+                settings.device, settings.camera, detector.name, choice.visit, choice.candidates
+            )
+            sender.put(face.captured, jpeg, stop)
 
     sender = Sender(outbox, settings.broker, settings.qos, settings.window, health, about_camera)
 
@@ -103,20 +105,3 @@ def _candidates(frame: Frame, detector: Detector) -> list[Candidate[Face]]:
     DETECTED.inc(len(found))
     faces = [cut_face(frame.image, one, frame.captured) for one in found]
     return [Candidate(face.detection.box, face.quality, face) for face in faces]
-
-
-def _encode(choice: Choice[Face], settings: DetectorSettings, detector: str) -> bytes:
-    face = choice.picture
-    info = FaceInfo(
-        device=settings.device,
-        camera=settings.camera,
-        captured=face.captured,
-        box=face.detection.box,
-        score=face.detection.score,
-        detector=detector,
-        landmarks=face.detection.landmarks,
-        quality=face.quality,
-        visit=choice.visit,
-        candidates=choice.candidates,
-    )
-    return encode_face(face.crop, info)

@@ -24,6 +24,29 @@ class Face:
     quality: float  # 0 to 1
     captured: datetime  # UTC
 
+    def encode(
+        self,
+        device: str,
+        camera: str,
+        detector: str,
+        visit: str | None = None,
+        candidates: int | None = None,
+    ) -> bytes:
+        """Encode the face as a JPEG, whose EXIF says where it is from, and its place in a visit."""
+        info = FaceInfo(
+            device=device,
+            camera=camera,
+            captured=self.captured,
+            box=self.detection.box,
+            score=self.detection.score,
+            detector=detector,
+            landmarks=self.detection.landmarks,
+            quality=self.quality,
+            visit=visit,
+            candidates=candidates,
+        )
+        return encode_face(self.crop, info)
+
 
 def cut_face(image: np.ndarray, detection: Detection, captured: datetime) -> Face:
     """Crop and rate a face of a frame, ((height, width, 3), uint8, BGR)."""
