@@ -115,6 +115,8 @@ def example():
 def test_every_default_fits_its_description_with_the_example(example, role):
     specs, _, _ = settings.read_roles(DataLoader())
     for name in default_names(role):
-        for host in example.values():
+        for at, host in example.items():
             value = host.value(name, role_path=str(ROLES / role))
-            settings.typed(name, value, specs[name])
+            value = settings.typed(name, value, specs[name])
+            if specs[name]["type"] == "path":
+                assert not str(value).startswith("~"), (at, name)

@@ -331,11 +331,12 @@ class Sender:
 
     def _publish_status(self, now: float) -> None:
         status = self._state()
+        if not self._schedule.is_due(status, now):
+            return
         # Without what is 0 or unknown, but for the frame rate: no frames are a fault.
         brief = {name: value for name, value in status.items() if value or name == "fps"}
-        if self._schedule.is_due(status, now) and self._connection.publish(
-            self._status, json.dumps(brief, separators=(",", ":")).encode(), retain=True
-        ):
+        message = json.dumps(brief, separators=(",", ":")).encode()
+        if self._connection.publish(self._status, message, retain=True):
             self._schedule.published(status, now)
 
     def _delivery_problem(self, now: float) -> str | None:
