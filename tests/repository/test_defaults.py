@@ -117,6 +117,7 @@ def test_every_default_fits_its_description_with_the_example(example, role):
     for name in default_names(role):
         for at, host in example.items():
             value = host.value(name, role_path=str(ROLES / role))
-            value = settings.typed(name, value, specs[name])
+            value, problems = settings.typed(name, value, specs[name])
+            assert not problems, (at, name)
             if specs[name]["type"] == "path":
                 assert not str(value).startswith("~"), (at, name)
