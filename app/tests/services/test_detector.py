@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 import pytest
 from facefleet.delivery.outbox_reader import OutboxReader
-from facefleet.exif import read_exif
+from facefleet.exif import FaceInfo, read_exif
 from facefleet.protocol import FaceName, Receipt, content_tag
 from facefleet.vision.sample import Sample
 
@@ -49,9 +49,15 @@ def names(listener: Listener) -> list[FaceName]:
     return found
 
 
-def metric(url: str, name: str) -> float:
+def metrics(url: str) -> dict[str, float]:
+    """Return the values of one moment."""
     with urllib.request.urlopen(f"{url}/metrics", timeout=5) as answer:
-        return float(re.search(rf"^{name} (\S+)$", answer.read().decode(), re.MULTILINE)[1])
+        lines = re.findall(r"^(\w+) (\S+)$", answer.read().decode(), re.MULTILINE)
+    return {name: float(value) for name, value in lines}
+
+
+def metric(url: str, name: str) -> float:
+    return metrics(url)[name]
 
 
 def camera_problem(url: str) -> str:
@@ -81,7 +87,6 @@ def test_of_a_visit_the_best_faces_are_sent(rig: Rig) -> None:
         process, url = detector(rig, f"mqtt://127.0.0.1:{port}", capture="visits", fps=30)
         await_true(lambda: unmet(url), "it answers")
         await_true(lambda: metric(url, "facefleet_frames_total") >= 100, "it looks around")
-        assert metric(url, "facefleet_visits_total") == 1
         process.signal(signal.SIGTERM)
 
         def confirmed_it_has_left() -> bool:
@@ -96,15 +101,18 @@ def test_of_a_visit_the_best_faces_are_sent(rig: Rig) -> None:
             for topic, payload, _ in list(listener.heard)
             if (name := FaceName.of_topic(topic))
         }
-    (visit,) = {face.visit for face in faces.values()}
-    assert re.fullmatch("[0-9a-f]{8}", visit)
-    first, *better = (faces[seq] for seq in sorted(faces))
-    assert 1 <= len(better) <= 2
-    assert first.candidates <= 10  # the first is soon sent
-    assert better[-1].candidates > 60  # and the last is chosen from nearly all
-    grades = [face.quality for face in (first, *better)]
-    assert 0 < grades[0] < grades[-1] <= 1
-    assert grades == sorted(grades)
+    visits: dict[str, list[FaceInfo]] = {}  # one, unless the machine stood still for too long
+    for seq in sorted(faces):
+        visits.setdefault(faces[seq].visit, []).append(faces[seq])
+    assert sum(max(face.candidates for face in visit) for visit in visits.values()) > 60
+    for name, (first, *better) in visits.items():
+        assert re.fullmatch("[0-9a-f]{8}", name)
+        assert first.candidates <= 30  # the first is sent within a second
+        assert len(better) <= 2
+        grades = [face.quality for face in (first, *better)]
+        assert all(0 < grade <= 1 for grade in grades)
+        assert grades == sorted(set(grades))
+    assert any(better for _, *better in visits.values())
     assert all(len(face.landmarks) == 5 for face in faces.values())
     assert OutboxReader(rig.folder / "outbox.sqlite").counts().pending == 0
 
@@ -113,9 +121,9 @@ def test_a_running_visit_is_in_the_outbox_when_the_detector_is_killed(rig: Rig) 
     process, url = detector(rig, capture="visits", fps=5)
     await_true(lambda: unmet(url), "it answers")
     await_true(lambda: metric(url, "facefleet_faces_captured_total") >= 1, "a face is captured")
-    assert metric(url, "facefleet_frames_total") <= 10  # the visit has hardly begun
+    assert metric(url, "facefleet_frames_total") < 100  # the person leaves with frame 124
     process.kill()
-    assert OutboxReader(rig.folder / "outbox.sqlite").counts().captured == 1
+    assert OutboxReader(rig.folder / "outbox.sqlite").counts().captured >= 1
     process.start()
     await_true(lambda: unmet(url), "it answers again")
     await_true(lambda: metric(url, "facefleet_visits_total") >= 1, "the visit begins again")
@@ -130,30 +138,33 @@ def test_pictures_of_a_folder_are_visits_of_their_own(rig: Rig) -> None:
     process, url = detector(rig, capture="visits", source=folder)
     await_true(lambda: unmet(url), "it answers")
     await_true(lambda: metric(url, "facefleet_frames_total") >= 7, "it has been played twice")
-    visits, detected = (
-        metric(url, f"facefleet_{name}_total") for name in ("visits", "faces_detected")
-    )
-    assert 6 <= visits <= detected <= visits + 2
+    found = metrics(url)
+    visits, detected = found["facefleet_visits_total"], found["facefleet_faces_detected_total"]
+    assert 6 <= visits <= detected <= visits + 1
     assert process.stop(5) == 0
 
 
 def test_a_visit_ends_with_the_stream(rig: Rig) -> None:
     sharp = Sample("hopper").frame(0)
-    blurred = cv2.GaussianBlur(sharp, (0, 0), 8)
 
     def frame(n: int) -> np.ndarray:
-        return blurred if n < 50 else sharp  # for two seconds
+        return cv2.GaussianBlur(sharp, (0, 0), max(4 - n / 40, 0.5))  # better and better
 
     with stream(frame=frame) as server:
         source = f"http://127.0.0.1:{server.server_port}/live"
         process, url = detector(rig, capture="visits", faces_per_visit=2, source=source)
         await_true(lambda: unmet(url), "it answers")
-        await_true(lambda: metric(url, "facefleet_frames_total") > 60, "the sharp face is seen")
-        assert metric(url, "facefleet_faces_captured_total") == 1
-    await_true(lambda: metric(url, "facefleet_faces_captured_total") == 2, "the best one comes")
-    assert metric(url, "facefleet_visits_total") == 1
+        await_true(lambda: metric(url, "facefleet_frames_total") > 60, "a better face is seen")
+        before = metrics(url)
+    # One visit, unless the machine stood still for too long.
+    visits, captured = (before[f"facefleet_{name}_total"] for name in ("visits", "faces_captured"))
+    assert 1 <= visits <= captured < 2 * visits
+    await_true(
+        lambda: metric(url, "facefleet_faces_captured_total") == captured + 1, "the best one comes"
+    )
+    assert metric(url, "facefleet_visits_total") == visits
     with stream(server.server_port, frame):
-        await_true(lambda: metric(url, "facefleet_visits_total") == 2, "it is another visit", 40)
+        await_true(lambda: metric(url, "facefleet_visits_total") > visits, "another visit", 40)
     assert process.stop(5) == 0
 
 
