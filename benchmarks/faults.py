@@ -130,6 +130,8 @@ def _result(
         evicted = fleet.evicted()
         resent = fleet.resent
         problem = problem or fleet.audit(restored=row.restored)
+        if fleet.load.visits and (visits := fleet.missed()):
+            problem = problem or f"{len(visits)} visits have no face"
     if foreign := objects.keys() - expected.keys():
         problem = problem or f"{len(foreign)} objects are of no captured face"
     stored = len(expected) - len(missing)
@@ -253,6 +255,7 @@ def main() -> None:
     parser.add_argument("--qos", type=_levels, help="0,1 (with --plain also 2)")
     parser.add_argument("--broker", choices=["mosquitto", "embedded", "both"], default="both")
     parser.add_argument("--short", action="store_true", help="few faces and short outages")
+    parser.add_argument("--visits", action="store_true", help="capture the best of each visit")
     parser.add_argument("--plain", action="store_true", help="publish and hope, to compare")
     parser.add_argument("--seed", type=int, default=FULL.seed, help="of all that is random")
     parser.add_argument("--json", type=Path, default=Path("build/faults.json"), help="also there")
@@ -266,7 +269,8 @@ def main() -> None:
             crowd = CROWDS[name].short() if arguments.short else CROWDS[name]
             result = run_crowd(name, crowd, load.deadline)
         else:
-            result = run(name, shape, broker, qos, replace(load, seed=arguments.seed))
+            load = replace(load, seed=arguments.seed, visits=arguments.visits)
+            result = run(name, shape, broker, qos, load)
         results.append(result)
         print(_line(asdict(result)) + (f"  {result.problem}" if result.problem else ""), flush=True)
         arguments.json.parent.mkdir(parents=True, exist_ok=True)

@@ -23,6 +23,7 @@ from facefleet.protocol import FaceName
 from facefleet.runtime import on_shutdown
 from pydantic import AnyUrl
 
+from benchmarks.passers import best_of_visits
 from support.picture import HEAD, jpeg
 
 SIZE = 6000  # bytes of a face, about
@@ -74,7 +75,7 @@ class LoggedOutbox(Outbox):
         # Killed between the commit and the log's line: committed faces count, logged or not. After
         # an older file was restored, the outbox is behind the log, and this adds nothing.
         seqs = range(log.last_seq + 1, self.counts.captured + 1)
-        log.add(list(enumerate(seqs, log.next_number)))
+        log.add([(number_of(self.read(seq)[1]), seq) for seq in seqs])
 
     def add(self, faces: Iterable[tuple[datetime, bytes]]) -> tuple[list[FaceName], list[int]]:
         faces = list(faces)
@@ -92,6 +93,7 @@ def main() -> None:
     parser.add_argument("--log", type=Path, required=True)
     parser.add_argument("--count", type=int, required=True)
     parser.add_argument("--rate", type=float, required=True, help="faces a second")
+    parser.add_argument("--shown", type=Path, help="file: choose the best of each visit")
     parser.add_argument("--http", required=True, help="host:port of health and metrics")
     parser.add_argument("--step-back-at", type=int, default=-1, help="number: an hour back from it")
     arguments = parser.parse_args()
@@ -109,16 +111,23 @@ def main() -> None:
     serve_health(arguments.http, health)
     sender.start()
     try:
+        count, next_number = arguments.count, log.next_number
+        numbers = (
+            best_of_visits(arguments.shown, count, next_number == count)
+            if arguments.shown
+            else ([number] for number in range(next_number, count))
+        )
         due = time.monotonic()
-        for number in range(log.next_number, arguments.count):
+        for chosen in numbers:
             while len(toggles) % 2 and not stop.is_set():
                 time.sleep(0.05)
                 due = time.monotonic()
             due += 1 / arguments.rate
             if stop.wait(max(0, due - time.monotonic())):
                 break
-            back = timedelta(hours=1 if 0 <= arguments.step_back_at <= number else 0)
-            sender.put(datetime.now(UTC) - back, face(number), stop)
+            for number in chosen:
+                back = timedelta(hours=1 if 0 <= arguments.step_back_at <= number else 0)
+                sender.put(datetime.now(UTC) - back, face(number), stop)
         while not stop.wait(0.5):
             sender.check()
     finally:

@@ -19,6 +19,7 @@ from pathlib import Path
 from facefleet.delivery.sender import CHECK_EVERY
 
 from benchmarks.feeder import DEVICE, read_log
+from benchmarks.passers import missed
 from benchmarks.plain import start
 from benchmarks.wan import Link
 from support.rig import AWS, BUCKET, Process, Rig, free_port, keys, ready, s3, unmet
@@ -39,11 +40,17 @@ class Load:
     outage: float  # seconds that a fault lasts
     deadline: float  # seconds for anything that is waited for
     seed: int
+    visits: bool = False  # the faces are pictures of visits, and the best of each are captured
+
+    @property
+    def captured(self) -> int:
+        """Faces that are captured, about."""
+        return self.faces // 4 if self.visits else self.faces
 
     @property
     def backlog(self) -> int:
         """Faces that wait before the fault comes."""
-        return max(30, self.faces // 10)
+        return max(30, self.captured // 10)
 
     @property
     def random_for(self) -> float:
@@ -53,7 +60,7 @@ class Load:
     @property
     def step(self) -> int:
         """PUTs between one kill and the next."""
-        return max(10, self.faces // 20)
+        return max(10, self.captured // 20)
 
 
 class Fleet:
@@ -159,6 +166,7 @@ class Facefleet(Fleet):
 
     def start(self, replicas: int, step_back_at: int, folder: Path) -> None:
         self.outbox = folder / "outbox.sqlite"
+        self.shown = self.rig.folder / "shown.log"
         share = {"share": "processors"} if replicas > 1 else {}
         started = [
             self.rig.service(
@@ -192,6 +200,7 @@ class Facefleet(Fleet):
             *("--outbox", self.outbox, "--log", self.log, "--http", self._http),
             *("--count", self.load.faces, "--rate", self.load.rate),
             *("--step-back-at", step_back_at),
+            *(("--shown", self.shown) if self.load.visits else ()),
         )
         self._resent_before = self._resent_now = 0
 
@@ -200,6 +209,10 @@ class Facefleet(Fleet):
     def drained(self) -> bool:
         with self._read() as db:
             return not db.execute("SELECT EXISTS (SELECT 1 FROM pending)").fetchone()[0]
+
+    def missed(self) -> list[int]:
+        """Return the visits without a face."""
+        return missed(self.shown, {number for number, _ in read_log(self.log)})
 
     def audit(self, restored: bool) -> str:
         """What `facefleet audit` finds wrong, or nothing; once the feeder has ended.

@@ -1,5 +1,7 @@
 """The short form of the fault matrix: nothing lost, nothing twice."""
 
+from dataclasses import replace
+
 import pytest
 
 from benchmarks.crowd import CROWDS
@@ -23,6 +25,13 @@ def test_nothing_is_lost_or_doubled(row: str, broker: str, qos: int, server: str
     result = run(row, Facefleet, broker, qos, SHORT, server)
     assert result.holds, result
     assert result.captured == result.stored == SHORT.faces
+
+
+def test_no_visit_is_lost_when_the_detector_is_killed() -> None:
+    load = replace(SHORT, faces=4 * SHORT.faces, rate=200, visits=True)
+    result = run("detector-killed", Facefleet, "mosquitto", 0, load)
+    assert result.holds, result
+    assert load.faces / 10 <= result.captured == result.stored <= load.faces / 2
 
 
 def test_a_crowd_drains_without_sending_much_again() -> None:
