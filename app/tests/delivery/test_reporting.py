@@ -59,7 +59,22 @@ def test_counts_that_grow_wait(schedule: Schedule, count: dict) -> None:
     assert schedule.is_due({**STATUS, **count}, 100 + COUNTS_EVERY)
 
 
-@pytest.mark.parametrize("now", [STATUS, {**STATUS, "fps": 5.1, "p50": 0.03}])
+@pytest.mark.parametrize(
+    "now", [STATUS, {**STATUS, "fps": 5.1, "p50": 0.03}, {**STATUS, "drained_in": 60}]
+)
 def test_without_a_change_a_status_is_due_once_a_minute(schedule: Schedule, now: dict) -> None:
     assert not schedule.is_due(now, 100 + STATUS_EVERY - 0.1)
     assert schedule.is_due(now, 100 + STATUS_EVERY)
+
+
+def test_a_forecast_that_comes_and_goes_is_not_sent_for_its_own_sake() -> None:
+    schedule = Schedule()
+    now = 100.0
+    sent = 0
+    for turn in range(60):
+        status = {**STATUS, "full_in": 3600 - turn} if turn % 2 else STATUS
+        if schedule.is_due(status, now):
+            schedule.published(status, now)
+            sent += 1
+        now += 2
+    assert sent == 2

@@ -97,6 +97,30 @@ def test_counts_that_a_status_leaves_out_are_zero(broker) -> None:
     assert shown[1:] == ["3", "0", "0", "0", "0", "0.0/2", "-", "-", "slow"]
 
 
+@pytest.mark.parametrize(
+    ("forecast", "shown"),
+    [
+        ({"drained_in": 45}, "online, drains in 45 s"),
+        ({"drained_in": 1500}, "online, drains in 25 min"),
+        ({"drained_in": 10_800}, "online, drains in 3 h"),
+        ({"full_in": 180_000}, "online, full in 2 days"),
+        ({"full_in": 3600, "fps": 0.5}, "slow, full in 60 min"),
+        ({"full_in": 86_400, "camera": "It was unplugged."}, "camera fault, full in 24 h"),
+        ({"drained_in": None, "full_in": None}, "online"),
+    ],
+)
+def test_the_forecast_of_a_backlog_is_shown(forecast: dict, shown: str) -> None:
+    row = status._row(json.dumps({**ROW, **forecast}).encode())
+    assert status._rows({"edge-1/front": row})[1][-1] == shown
+
+
+def test_no_forecast_is_shown_of_a_status_that_may_be_old(broker) -> None:
+    address, listener = broker
+    listener.say("status/edge-1/front", json.dumps({**ROW, "full_in": 9}).encode(), retain=True)
+    listener.say("status/edge-1", b"link down", retain=True)
+    assert facefleet("status", BROKER=address).stdout.splitlines()[1].endswith("  link down")
+
+
 def test_a_device_that_is_cut_off_is_not_said_to_be_online(broker) -> None:
     address, listener = broker
     listener.say("status/edge-1/front", json.dumps(ROW).encode(), retain=True)
@@ -121,6 +145,8 @@ def test_what_is_not_a_detectors_status_is_passed_over(broker) -> None:
             json.dumps({**ROW, "p50": "soon"}).encode(),
             json.dumps({**ROW, "fps": float("nan")}).encode(),
             json.dumps({**ROW, "fps_wanted": [5]}).encode(),
+            json.dumps({**ROW, "full_in": -1}).encode(),
+            json.dumps({**ROW, "drained_in": "soon"}).encode(),
             json.dumps({**ROW, "camera": None}).encode(),
             b"[" * 100_000,
         ]

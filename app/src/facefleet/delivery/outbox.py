@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from facefleet.delivery.database import Database, OutboxError, is_full, set_aside
+from facefleet.delivery.forecast import Fill
 from facefleet.errors import FacefleetError
 from facefleet.logging import log
 from facefleet.protocol import FaceName, content_tag
@@ -87,6 +88,7 @@ class Outbox:
         self._limit_now = max_bytes
         self._bucket_day: int | None = None  # of the latest receipt
         self._pruned_to = 0  # seq
+        self._added = self._settled = 0  # bytes, since the outbox was opened
         self._recount()
         self._files = self._identity()
 
@@ -179,6 +181,7 @@ class Outbox:
                     ) from error
                 evicted += more
         self._bytes += size
+        self._added += size
         self._tally(captured=len(rows), pending=len(rows))
         return names, evicted
 
@@ -310,6 +313,7 @@ class Outbox:
                 (len(recorded[State.STORED]), len(recorded[State.QUARANTINED])),
             )
         self._bytes -= sum(freed)
+        self._settled += sum(freed)
         self._tally(
             pending=-len(freed),
             stored=len(recorded[State.STORED]),
@@ -379,6 +383,9 @@ class Outbox:
         return len(old)
 
     # -- counts --------------------------------------------------------------------------------
+
+    def fill(self) -> Fill:
+        return Fill(self._bytes, self._limit(), self._added, self._settled)
 
     def _recount(self) -> None:
         self._version = self._db.value("PRAGMA data_version")

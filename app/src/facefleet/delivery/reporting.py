@@ -8,8 +8,9 @@ from collections.abc import Mapping
 STATUS_EVERY = 60.0  # seconds; even if nothing has changed
 COUNTS_EVERY = 10.0  # seconds between reports of counts that grow
 COUNTS = frozenset({"captured", "stored", "pending"})
-MEASURED = frozenset({"fps", "p50", "p99", "resent"})
+MEASURED = frozenset({"fps", "p50", "p99", "resent", "drained_in", "full_in"})
 """Values that always vary a little. They are sent with the next status."""
+COMES_AND_GOES = frozenset({"pending", "drained_in", "full_in"})
 
 
 class Schedule:
@@ -32,7 +33,7 @@ class Schedule:
 
     def _is_first(self, name: str) -> bool:
         """Return whether this is the first face or the first measurement, which is news."""
-        return name != "pending" and not self._last.get(name)
+        return name not in COMES_AND_GOES and not self._last.get(name)
 
     def published(self, status: Mapping[str, object], now: float) -> None:
         self._last, self._at = status, now

@@ -19,6 +19,7 @@ from pydantic import AnyUrl
 
 from facefleet.delivery.answers import Answers
 from facefleet.delivery.database import OutboxError
+from facefleet.delivery.forecast import Forecast, Forecaster
 from facefleet.delivery.outbox import DamagedFaceError, NoStorageError, Outbox
 from facefleet.delivery.reporting import Schedule
 from facefleet.delivery.window import Window
@@ -40,6 +41,15 @@ CONFIRMED = Counter("facefleet_faces_confirmed", "Faces confirmed to be in the b
 EVICTED = Counter("facefleet_faces_evicted", "Faces that a full outbox evicted to make room")
 RESENT = Counter("facefleet_faces_resent", "Transmissions of a face after its first")
 PENDING = Gauge("facefleet_outbox_pending_faces", "Faces in the outbox, not confirmed yet")
+PENDING_BYTES = Gauge("facefleet_outbox_pending_bytes", "Size of the faces that are pending")
+DRAINED_IN = Gauge(
+    "facefleet_outbox_drained_in_seconds",
+    "Forecast of when the backlog is drained; NaN while unknown, or not to be expected",
+)
+FULL_IN = Gauge(
+    "facefleet_outbox_full_in_seconds",
+    "Forecast of when the outbox is full and evicts faces; NaN likewise",
+)
 IN_FLIGHT = Gauge("facefleet_faces_in_flight", "Faces sent but not confirmed yet")
 DELAY = Histogram(
     "facefleet_delay_seconds",
@@ -82,6 +92,8 @@ class Sender:
         self._fresh: dict[int, tuple[FaceName, bytes]] = {}  # cache of faces just written
         self._delays: deque[float] = deque(maxlen=1024)
         self._answers = Answers()
+        self._forecaster = Forecaster()
+        self._forecast = Forecast()
         self._silence: str | None = None  # as last logged
         self._about_camera = about_camera
         self._status = status_topic(outbox.device, outbox.camera)
@@ -324,10 +336,20 @@ class Sender:
             self._outbox.prune()
             PENDING.set(self._outbox.counts.pending)
             IN_FLIGHT.set(len(self._window))
+            self._update_forecast(time.monotonic())
             RESENT.inc(self._window.resent - resent)
             resent = self._window.resent
             self._publish_status(time.monotonic())
             await asyncio.sleep(CHECK_EVERY)
+
+    def _update_forecast(self, now: float) -> None:
+        fill = self._outbox.fill()
+        found = self._forecaster.update(fill, now)
+        has_backlog = self._outbox.counts.pending > len(self._window)
+        self._forecast = found if has_backlog else Forecast()
+        PENDING_BYTES.set(fill.pending)
+        for gauge, seconds in zip((DRAINED_IN, FULL_IN), self._forecast, strict=True):
+            gauge.set(math.nan if seconds is None else seconds)
 
     def _publish_status(self, now: float) -> None:
         status = self._state()
@@ -366,7 +388,13 @@ class Sender:
             "resent": self._window.resent,
             "p50": p50,
             "p99": p99,
+            "drained_in": _whole(self._forecast.drained_in),
+            "full_in": _whole(self._forecast.full_in),
         }
+
+
+def _whole(seconds: float | None) -> int | None:
+    return None if seconds is None else max(1, round(seconds))  # what is 0 is left out of a status
 
 
 def _percentiles(delays: Iterable[float]) -> tuple[float | None, float | None]:

@@ -20,7 +20,8 @@ ATTEMPTS = 3  # to connect, with increasing timeouts
 MAX_VALUE = 10**18  # of any count, and of seconds
 COLUMNS = ["captured", "stored", "pending", "refused", "lost", "fps", "p50/s", "p99/s", "state"]
 COUNTS = ("captured", "stored", "pending", "quarantined", "dead", "evicted", "dropped")
-NUMBERS = ("p50", "p99", "fps", "fps_wanted")  # may be None, as from an older detector
+# May be None, as from an older detector:
+NUMBERS = ("p50", "p99", "fps", "fps_wanted", "drained_in", "full_in")
 EMPTY_ROOM = 5.0  # seconds without a face until a working camera counts as seeing an empty room
 SLOW = 0.6  # share of the configured frame rate
 
@@ -195,8 +196,24 @@ def _rows(found: dict[str, dict]) -> list[tuple]:
         counts = row["captured"], row["stored"], row["pending"]
         refused, lost = row["quarantined"] + row["dead"], row["evicted"] + row["dropped"]
         delays = _seconds(row["p50"]), _seconds(row["p99"])
-        rows.append((name, *counts, refused, lost, _rate(row), *delays, _state(row)))
+        state = ", ".join([_state(row), *_forecast(row)])
+        rows.append((name, *counts, refused, lost, _rate(row), *delays, state))
     return rows
+
+
+def _forecast(row: dict) -> list[str]:
+    """Say when the backlog is drained, or the outbox full, unless the status may be old."""
+    if row["state"] != "online":
+        return []
+    words = {"drained_in": "drains in", "full_in": "full in"}
+    return [f"{words[name]} {_about(row[name])}" for name in words if row[name] is not None]
+
+
+def _about(seconds: float) -> str:
+    for unit, length, longest in (("s", 1, 90), ("min", 60, 90), ("h", 3600, 48)):
+        if seconds < longest * length:
+            return f"{seconds / length:.0f} {unit}"
+    return f"{seconds / 86400:.0f} days"
 
 
 def _rate(row: dict) -> str | None:
