@@ -131,6 +131,11 @@ def test_a_setting_of_another_command_is_unknown(monkeypatch: pytest.MonkeyPatch
         (DetectorSettings, "FPS", "fast"),
         (DetectorSettings, "FPS", ""),
         (DetectorSettings, "MIN_FACE", "15"),
+        (DetectorSettings, "COLOR", "sepia"),
+        (DetectorSettings, "MAX_FACE_SIZE", "63"),
+        (DetectorSettings, "MAX_FACE_SIZE", "801"),
+        (DetectorSettings, "JPEG_QUALITY", "29"),
+        (DetectorSettings, "JPEG_QUALITY", "96"),
         (DetectorSettings, "QOS", "3"),
         (DetectorSettings, "QOS", "-1"),
         (DetectorSettings, "WINDOW", "0"),
@@ -224,6 +229,7 @@ def test_what_is_not_said_has_a_default(monkeypatch: pytest.MonkeyPatch) -> None
     assert settings.outbox_max_bytes == 2 << 30
     assert (settings.detector, settings.model) == ("yunet", None)
     assert (settings.capture, settings.faces_per_visit) == ("visits", 3)
+    assert (settings.color, settings.max_face_size, settings.jpeg_quality) == ("gray", 800, 90)
 
 
 def test_a_model_is_refused_where_it_is_of_no_use(monkeypatch: pytest.MonkeyPatch) -> None:

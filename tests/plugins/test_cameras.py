@@ -77,10 +77,16 @@ def test_a_detector_is_told_only_what_its_camera_has():
     camera = {"fps": 3, "min_face": None, "environment": {"FACEFLEET_WINDOW": 8}}
     assert plugin.camera_environment(camera) == {"FACEFLEET_FPS": 3, "FACEFLEET_WINDOW": 8}
     assert plugin.camera_environment(
-        {"detector": "haar", "capture": "visits", "faces_per_visit": 5, "min_face": 40}
+        {
+            **{"detector": "haar", "capture": "visits", "faces_per_visit": 5, "min_face": 40},
+            **{"color": "color", "max_face_size": 200, "jpeg_quality": 75},
+        }
     ) == {
         "FACEFLEET_CAPTURE": "visits",
+        "FACEFLEET_COLOR": "color",
         "FACEFLEET_DETECTOR": "haar",
         "FACEFLEET_FACES_PER_VISIT": 5,
+        "FACEFLEET_JPEG_QUALITY": 75,
+        "FACEFLEET_MAX_FACE_SIZE": 200,
         "FACEFLEET_MIN_FACE": 40,
     }

@@ -152,6 +152,12 @@ class DetectorSettings(ServiceSettings):
     """The best faces of each visit, or every face of every frame."""
     faces_per_visit: int = Field(3, ge=1)
     """Maximum number of faces of a visit to capture."""
+    color: Literal["gray", "color"] = "gray"
+    """In which faces are stored."""
+    max_face_size: int = Field(800, ge=64, le=800)
+    """Maximum length of a face's picture, in pixels; a larger one is scaled down."""
+    jpeg_quality: int = Field(90, ge=30, le=95)
+    """Quality of a face's JPEG. At these maximums, even noise fits into a processor's limit."""
     broker: Broker
     qos: Qos = 0
     window: int = Field(256, ge=1, le=65_535)

@@ -1,5 +1,6 @@
 """The detector as a process: what it sends, what it remembers, and what it says when it cannot."""
 
+import io
 import json
 import os
 import re
@@ -18,6 +19,7 @@ from facefleet.delivery.outbox_reader import OutboxReader
 from facefleet.exif import FaceInfo, read_exif
 from facefleet.protocol import FaceName, Receipt, content_tag
 from facefleet.vision.sample import Sample
+from PIL import Image
 
 from support.camera import stream, write_picture, write_video
 from support.listener import Listener
@@ -68,7 +70,7 @@ def test_it_sends_faces_that_say_what_they_are(rig: Rig) -> None:
     _, port = rig.mosquitto("broker")
     with Listener(port, "#") as listener:
         began = datetime.now(UTC)
-        _, url = detector(rig, f"mqtt://127.0.0.1:{port}")
+        _, url = detector(rig, f"mqtt://127.0.0.1:{port}", color="color", max_face_size=100)
         await_true(lambda: len(set(map(str, names(listener)))) >= 3, "faces come")
         await_true(lambda: ready(url), "it is ready")
         for topic, payload, _ in list(listener.heard):
@@ -79,6 +81,8 @@ def test_it_sends_faces_that_say_what_they_are(rig: Rig) -> None:
                 info = read_exif(payload)
                 assert (info.device, info.camera, info.detector) == ("edge-1", "front", "yunet")
                 assert info.captured == name.captured
+                picture = Image.open(io.BytesIO(payload))
+                assert (picture.mode, max(picture.size)) == ("RGB", 100)
 
 
 def test_of_a_visit_the_best_faces_are_sent(rig: Rig) -> None:

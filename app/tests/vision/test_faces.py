@@ -7,9 +7,17 @@ import cv2
 import numpy as np
 import pytest
 from facefleet.exif import FaceInfo, NotAJpegError, read_exif
-from facefleet.settings import ProcessorSettings
+from facefleet.settings import DetectorSettings, ProcessorSettings
 from facefleet.vision.detectors import Detection
-from facefleet.vision.faces import crop_face, encode_face
+from facefleet.vision.faces import (
+    BEST_QUALITY,
+    DEFAULT,
+    LARGEST,
+    Encoding,
+    crop_face,
+    cut_face,
+    encode_face,
+)
 from facefleet.vision.sample import Sample
 from PIL import Image
 
@@ -18,6 +26,7 @@ FRAME = Sample("hopper").frame(0)
 
 
 DETECTION = Detection(200, 100, 100, 120, 0.93)
+INFO = FaceInfo("edge-1", "front", CAPTURED, DETECTION.box, DETECTION.score, "yunet")
 
 
 def encode(detection=DETECTION, captured=CAPTURED, **more):
@@ -93,6 +102,57 @@ def test_the_crop_is_gray_and_has_a_margin():
     assert (picture.mode, picture.size) == ("L", (140, 168))
     expected = cv2.cvtColor(FRAME[76:244, 180:320], cv2.COLOR_BGR2GRAY)
     assert np.abs(np.asarray(picture).astype(int) - expected).mean() < 4
+
+
+def test_the_defaults_and_limits_are_those_of_the_settings():
+    color, size, quality = (
+        DetectorSettings.model_fields[name] for name in ("color", "max_face_size", "jpeg_quality")
+    )
+    assert Encoding(color.default == "color", size.default, quality.default) == DEFAULT
+    limits = [bound.le for field in (size, quality) for bound in field.metadata[1:]]
+    assert limits == [LARGEST, BEST_QUALITY]
+
+
+def test_a_color_face_has_the_same_exif_and_the_color_of_the_frame():
+    color = cut_face(FRAME, DETECTION, CAPTURED, Encoding(color=True))
+    gray = cut_face(FRAME, DETECTION, CAPTURED)
+    whole = [one.encode("edge-1", "front", "yunet", "1a2b3c4d", 37) for one in (color, gray)]
+    assert read_exif(whole[0]) == read_exif(whole[1]) != FaceInfo()
+    picture = Image.open(io.BytesIO(whole[0]))
+    assert (picture.mode, picture.size) == ("RGB", (140, 168))
+    expected = cv2.cvtColor(FRAME[76:244, 180:320], cv2.COLOR_BGR2RGB)
+    channels = [np.asarray(image).reshape(-1, 3).mean(axis=0) for image in (picture, expected)]
+    assert channels[0] == pytest.approx(channels[1], abs=2)
+    assert max(channels[0]) - min(channels[0]) > 10
+    assert not np.shares_memory(color.crop, FRAME)
+
+
+def test_size_and_quality_are_as_asked():
+    by_quality = [
+        len(encode_face(crop_face(FRAME, DETECTION, encoding), INFO, encoding))
+        for encoding in (Encoding(quality=30), Encoding(quality=75), DEFAULT)
+    ]
+    assert by_quality == sorted(set(by_quality))
+    small = Encoding(color=True, longest=64)
+    jpeg = encode_face(crop_face(FRAME, DETECTION, small), INFO, small)
+    assert Image.open(io.BytesIO(jpeg)).size == (53, 64)
+    assert read_exif(jpeg).box == DETECTION.box
+
+
+@pytest.mark.parametrize("grain", [1, 2])  # pixels; color has half of the resolution
+@pytest.mark.parametrize("color", [False, True])
+def test_at_the_limits_of_the_settings_noise_is_a_face_that_a_processor_takes(color, grain):
+    # Noise of extremes, in all channels, is the largest JPEG there is.
+    extremes = np.random.default_rng(0).integers(0, 2, (LARGEST, LARGEST, 3), dtype=np.uint8)
+    noise = np.repeat(np.repeat(255 * extremes, grain, 0), grain, 1)[:LARGEST, :LARGEST]
+    if not color:
+        noise = np.repeat(noise[..., :1], 3, 2)
+    encoding = Encoding(color, LARGEST, BEST_QUALITY)
+    info = replace(INFO, device="d" * 63, camera="c" * 63, landmarks=((9999, 9999),) * 5)
+    crop = crop_face(noise, Detection(0, 0, LARGEST, LARGEST, 0.9), encoding)
+    jpeg = encode_face(crop, info, encoding)
+    assert 300_000 < len(jpeg) <= ProcessorSettings.model_fields["max_face_bytes"].default
+    assert Image.open(io.BytesIO(jpeg)).size == (LARGEST, LARGEST)
 
 
 @pytest.mark.parametrize(("width", "height"), [(4000, 3900), (6000, 300), (30, 4000)])

@@ -14,7 +14,7 @@ from facefleet.runtime import freeze_gc, on_shutdown
 from facefleet.settings import DetectorSettings
 from facefleet.vision.camera import Camera, Frame
 from facefleet.vision.detectors import Detector, load_detector
-from facefleet.vision.faces import Face, cut_face
+from facefleet.vision.faces import Encoding, Face, cut_face
 from facefleet.vision.rate import FrameRate
 from facefleet.vision.visits import BestOfVisit, Candidate, Choice, Chooser, EveryFace
 
@@ -70,6 +70,7 @@ def run(settings: DetectorSettings) -> None:
             )
             sender.put(face.captured, jpeg, stop)
 
+    encoding = Encoding(settings.color == "color", settings.max_face_size, settings.jpeg_quality)
     sender = Sender(outbox, settings.broker, settings.qos, settings.window, health, about_camera)
 
     serve_health(settings.http, health)
@@ -86,7 +87,7 @@ def run(settings: DetectorSettings) -> None:
             broken = camera.broken
             if frame.cut:
                 capture(chooser.end())
-            capture(chooser.choose(_candidates(frame, detector), began))
+            capture(chooser.choose(_candidates(frame, detector, encoding), began))
             sender.check()
             now = time.monotonic()
             rate.looked(began, now)
@@ -99,9 +100,9 @@ def run(settings: DetectorSettings) -> None:
     sender.check()
 
 
-def _candidates(frame: Frame, detector: Detector) -> list[Candidate[Face]]:
+def _candidates(frame: Frame, detector: Detector, encoding: Encoding) -> list[Candidate[Face]]:
     with DETECTION.time():
         found = detector(frame.image)
     DETECTED.inc(len(found))
-    faces = [cut_face(frame.image, one, frame.captured) for one in found]
+    faces = [cut_face(frame.image, one, frame.captured, encoding) for one in found]
     return [Candidate(face.detection.box, face.quality, face) for face in faces]

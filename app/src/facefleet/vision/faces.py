@@ -1,4 +1,4 @@
-"""Crop a face from a frame, and encode it as a small gray JPEG."""
+"""Crop a face from a frame, and encode it as a small JPEG."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,8 +11,20 @@ from facefleet.vision.detectors import Detection
 from facefleet.vision.quality import quality
 
 _MARGIN = 0.2  # of the box, on each side
-_QUALITY = 90
-_LONGEST = 800  # pixels of a crop's longer side; even noise then fits into a processor's limit
+LARGEST = 800  # pixels of a crop's longer side
+BEST_QUALITY = 95  # of a JPEG; even noise of the largest size then fits into a processor's limit
+
+
+@dataclass(frozen=True, slots=True)
+class Encoding:
+    """How faces are stored. The defaults are those of the detector."""
+
+    color: bool = False
+    longest: int = 800  # pixels of a crop's longer side, at most LARGEST
+    quality: int = 90  # of the JPEG, at most BEST_QUALITY
+
+
+DEFAULT = Encoding()
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +35,7 @@ class Face:
     detection: Detection
     quality: float  # 0 to 1
     captured: datetime  # UTC
+    encoding: Encoding
 
     def encode(
         self,
@@ -45,32 +58,42 @@ class Face:
             visit=visit,
             candidates=candidates,
         )
-        return encode_face(self.crop, info)
+        return encode_face(self.crop, info, self.encoding)
 
 
-def cut_face(image: np.ndarray, detection: Detection, captured: datetime) -> Face:
+def cut_face(
+    image: np.ndarray, detection: Detection, captured: datetime, encoding: Encoding = DEFAULT
+) -> Face:
     """Crop and rate a face of a frame, ((height, width, 3), uint8, BGR)."""
-    return Face(crop_face(image, detection), detection, quality(image, detection), captured)
+    crop = crop_face(image, detection, encoding)
+    return Face(crop, detection, quality(image, detection), captured, encoding)
 
 
-def crop_face(image: np.ndarray, face: Detection) -> np.ndarray:
-    """Crop the face with a margin from `image` ((height, width, 3), uint8, BGR), in gray.
+def crop_face(image: np.ndarray, face: Detection, encoding: Encoding = DEFAULT) -> np.ndarray:
+    """Crop the face with a margin from `image` ((height, width, 3), uint8, BGR).
 
-    A large crop is scaled down. It shares no memory with the image.
+    The crop has the same shape, or (height, width) in gray. A large one is scaled down. It shares
+    no memory with the image.
     """
     margin_x, margin_y = round(_MARGIN * face.width), round(_MARGIN * face.height)
     crop = image[
         max(0, face.y - margin_y) : face.y + face.height + margin_y,
         max(0, face.x - margin_x) : face.x + face.width + margin_x,
     ]
-    gray = cv2.cvtColor(crop, cv2.COLOR_BGR2GRAY)
-    if (scale := _LONGEST / max(gray.shape)) < 1:
-        width, height = (max(1, round(side * scale)) for side in gray.shape[::-1])
-        gray = cv2.resize(gray, (width, height), interpolation=cv2.INTER_AREA)
-    return gray
+    crop = crop.copy() if encoding.color else cv2.cvtColor(crop, cv2.COLOR_BGR2GRAY)
+    height, width = crop.shape[:2]
+    if (scale := encoding.longest / max(height, width)) < 1:
+        size = max(1, round(width * scale)), max(1, round(height * scale))
+        crop = cv2.resize(crop, size, interpolation=cv2.INTER_AREA)
+    return crop
 
 
-def encode_face(crop: np.ndarray, info: FaceInfo) -> bytes:
+def encode_face(crop: np.ndarray, info: FaceInfo, encoding: Encoding = DEFAULT) -> bytes:
     """Encode a crop as a JPEG with `info`, whose box and landmarks refer to the frame."""
-    _, encoded = cv2.imencode(".jpg", crop, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
+    # Color has half of the resolution: in full, noise would have twice as many bytes.
+    options = (
+        *(cv2.IMWRITE_JPEG_QUALITY, encoding.quality),
+        *(cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_420),
+    )
+    _, encoded = cv2.imencode(".jpg", crop, options)
     return write_exif(encoded.tobytes(), info)
