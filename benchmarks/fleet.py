@@ -44,8 +44,8 @@ class Load:
 
     @property
     def captured(self) -> int:
-        """Faces that are captured, about."""
-        return self.faces // 4 if self.visits else self.faces
+        """Faces that are captured; with visits, at least."""
+        return self.faces // 6 if self.visits else self.faces
 
     @property
     def backlog(self) -> int:

@@ -122,7 +122,7 @@ def outbox_restored(fleet: Facefleet) -> Iterator[None]:
         ):
             source.backup(target)
         fleet.link.open()
-        fleet.until(lambda: fleet.captured() >= fleet.load.faces // 2, "half is captured")
+        fleet.until(lambda: fleet.captured() >= fleet.load.captured // 2, "half is captured")
         fleet.detector.signal(signal.SIGUSR1)
         fleet.until(fleet.drained, "the first life's faces are stored")
         fleet.detector.stop()
