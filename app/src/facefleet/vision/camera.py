@@ -22,6 +22,7 @@ class Frame:
     image: np.ndarray  # (height, width, 3), uint8, BGR, read-only
     captured: datetime  # UTC
     cut: bool  # it does not continue the frame before: a recording starts over, or is of pictures
+    live: bool  # it is from a camera, and not from a recording, a folder or the sample
 
 
 class Camera:
@@ -67,7 +68,7 @@ class Camera:
                 if not good:
                     self._on_state(None)
                 good, wait = True, _FIRST_WAIT
-                yield Frame(image, datetime.now(UTC), self._feed.cut)
+                yield Frame(image, datetime.now(UTC), self._feed.cut, self._feed.live)
         finally:
             self._feed.close()
 

@@ -45,6 +45,8 @@ class Feed:
         """Number of packets and frames so far that could not be decoded."""
         self.cut = False
         """Whether the last frame does not continue the one before."""
+        self.live = False
+        """Whether the last frame is from a camera, and not from a recording."""
 
     def next(self, stop: Event) -> np.ndarray | None:
         """Wait for a frame, (height, width, 3), uint8, BGR, that is valid until the next call.
@@ -108,7 +110,7 @@ class Feed:
             message = json.loads(answer)
             if "frame" in message:
                 self._count(message["broken"])
-                self.cut = message["cut"]
+                self.cut, self.live = message["cut"], message["live"]
                 return self._image(*message["frame"])
             self._file = message.get("file")
             if "skipped" in message:

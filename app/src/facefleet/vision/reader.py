@@ -8,7 +8,8 @@ that preserves message boundaries; MEMORY is that of an in-memory file for frame
 is JSON, `{"source": ..., "skip": [file, ...]}`. After that, each NEXT requests one frame. The
 response is an object with one of the first three keys, after any number of "file" and "skipped":
   frame    [height, width]: the frame is in MEMORY until the next NEXT; "broken" counts losses;
-           "cut" says that it does not continue the last frame
+           "cut" says that it does not continue the last frame; "live", that a camera took it
+           just now
   ended    a sentence: the source has ended; the next NEXT opens it again
   error    a sentence: the source has failed; the next NEXT opens it again
   file     the path of the file that is read next
@@ -93,7 +94,14 @@ class _Reader:
             os.ftruncate(self._memory, self._size)
             self._map = mmap.mmap(self._memory, self._size)
         np.frombuffer(self._map, np.uint8, image.nbytes).reshape(image.shape)[:] = image
-        self._answer({"frame": [height, width], "broken": source.broken, "cut": cut})
+        self._answer(
+            {
+                "frame": [height, width],
+                "broken": source.broken,
+                "cut": cut,
+                "live": source.live,
+            }
+        )
 
     def _on_file(self, file: Path) -> bool:
         if str(file) in self._skip:
