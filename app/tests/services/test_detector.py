@@ -7,6 +7,7 @@ import re
 import shutil
 import signal
 import socket
+import threading
 import time
 import urllib.request
 from datetime import UTC, datetime
@@ -170,6 +171,44 @@ def test_a_visit_ends_with_the_stream(rig: Rig) -> None:
     with stream(server.server_port, frame):
         await_true(lambda: metric(url, "facefleet_visits_total") > visits, "another visit", 40)
     assert process.stop(5) == 0
+
+
+def test_a_black_picture_is_told_until_it_is_bright_again(rig: Rig) -> None:
+    _, port = rig.mosquitto("broker")
+    room = np.random.default_rng(0).integers(0, 255, (120, 160, 3), np.uint8)
+    dark = threading.Event()
+
+    def picture(number: int) -> np.ndarray:
+        return np.roll(room, number, 1) // (64 if dark.is_set() else 1)
+
+    def views() -> list[str | None]:
+        told = [json.loads(payload) for topic, payload, _ in listener.heard if topic == STATUS]
+        return [status.get("view") for status in told if status.get("camera") == "ok"]
+
+    def shown() -> str:
+        with urllib.request.urlopen(f"{url}/metrics", timeout=5) as answer:
+            found = re.findall(
+                r'^facefleet_camera_view{view="(\w+)"} 1.0$', answer.read().decode(), re.M
+            )
+        return " ".join(found)
+
+    with Listener(port, "status/#") as listener, stream(frame=picture) as server:
+        source = f"http://127.0.0.1:{server.server_port}/"
+        process, url = detector(rig, f"mqtt://127.0.0.1:{port}", source=source)
+        await_true(lambda: ready(url) and shown() == "good", "the camera is seen through", 60)
+        dark.set()
+        await_true(lambda: views()[-1:] == ["dark"], "the status tells it", 60)
+        assert shown() == "dark"
+        assert ready(url)
+        dark.clear()
+        await_true(lambda: views()[-1:] == [None], "the status tells that it is over", 60)
+        assert shown() == "good"
+    lines = [json.loads(line) for line in process.log.read_text().splitlines()]
+    told = [(line["level"], line.get("problem")) for line in lines if "view" in line["event"]]
+    assert told == [
+        ("warning", "The picture is black: remove the lens cap, or switch on the light."),
+        ("info", None),
+    ]
 
 
 def test_killed_it_goes_on_with_what_is_unconfirmed(rig: Rig) -> None:

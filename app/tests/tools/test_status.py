@@ -68,6 +68,20 @@ def test_a_row_a_camera_that_lines_up(broker) -> None:
     assert max(map(len, (head, *rows))) <= 100
 
 
+def test_a_camera_that_sees_nothing_is_named_with_what_to_do(broker) -> None:
+    address, listener = broker
+    for camera, view in {"edge-1/front": "dark", "edge-2/front": "upside down\x1b[2J" * 9}.items():
+        row = json.dumps({**ROW, "view": view}).encode()
+        listener.say(f"status/{camera}", row, retain=True)
+    _, dark, unknown, *reasons = facefleet("status", BROKER=address).stdout.splitlines()
+    assert dark.endswith("  dark")
+    assert unknown.endswith("upside down?[2Jupsid")
+    assert reasons == [
+        "edge-1/front: The picture is black: remove the lens cap, or switch on the light.",
+        "edge-2/front: The view is upside down?[2Jupsid.",
+    ]
+
+
 def test_the_columns_add_up(broker) -> None:
     address, listener = broker
     counts = {
@@ -148,6 +162,7 @@ def test_what_is_not_a_detectors_status_is_passed_over(broker) -> None:
             json.dumps({**ROW, "full_in": -1}).encode(),
             json.dumps({**ROW, "drained_in": "soon"}).encode(),
             json.dumps({**ROW, "camera": None}).encode(),
+            json.dumps({**ROW, "view": ["dark"]}).encode(),
             b"[" * 100_000,
         ]
     ):
@@ -164,6 +179,7 @@ def test_what_is_not_a_detectors_status_is_passed_over(broker) -> None:
         (None, "no status received: is its detector running?"),
         ({"state": "offline"}, "offline"),
         ({**ROW, "stored": 0, "camera": "There is no /dev/video0."}, "camera: There is no"),
+        ({**ROW, "view": "covered"}, "camera: The picture shows nothing but a plain surface: "),
         ({**ROW, "stored": 0}, "12345 captured, none stored"),
     ],
 )

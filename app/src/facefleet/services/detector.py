@@ -12,10 +12,12 @@ from facefleet.health import Health, serve_health
 from facefleet.logging import log
 from facefleet.runtime import freeze_gc, on_shutdown
 from facefleet.settings import DetectorSettings
+from facefleet.views import REMEDIES, View
 from facefleet.vision.camera import Camera, Frame
 from facefleet.vision.detectors import Detector, load_detector
 from facefleet.vision.faces import Encoding, Face, cut_face
 from facefleet.vision.rate import FrameRate
+from facefleet.vision.view import ViewJudge
 from facefleet.vision.visits import BestOfVisit, Candidate, Choice, Chooser, EveryFace
 
 FRAMES = Counter("facefleet_frames", "Frames searched for faces")
@@ -23,6 +25,7 @@ BROKEN = Counter("facefleet_frames_broken", "Packets and frames that could not b
 RATE = Gauge("facefleet_frame_rate_hertz", "Frames recently searched for faces per second")
 DETECTED = Counter("facefleet_faces_detected", "Faces detected in frames")
 VISITS = Counter("facefleet_visits", "Visits of which a face was captured")
+VIEW = Gauge("facefleet_camera_view", "1 for what the camera's view is now", ["view"])
 DETECTION = Histogram("facefleet_detection_seconds", "Time to detect faces in one frame")
 
 
@@ -39,11 +42,13 @@ def run(settings: DetectorSettings) -> None:
     rate = FrameRate(settings.fps, time.monotonic())
     RATE.set_function(lambda: rate.reached(time.monotonic()) or 0)
     problem: str | None = "The camera has not sent a frame yet."
+    watch = _Watch()
 
     def camera_state(now: str | None) -> None:
         nonlocal problem
         problem = now
         health.set("camera", problem)
+        watch.stream(problem is None)
         if problem is None:
             rate.restarted(time.monotonic())
         else:
@@ -52,6 +57,7 @@ def run(settings: DetectorSettings) -> None:
     def about_camera() -> dict[str, object]:
         return {
             "camera": problem or "ok",
+            "view": watch.fault,
             "fps": rate.reached(time.monotonic()),
             "fps_wanted": rate.wanted,
         }
@@ -88,6 +94,7 @@ def run(settings: DetectorSettings) -> None:
             if frame.cut:
                 capture(chooser.end())
             capture(chooser.choose(_candidates(frame, detector, encoding), began))
+            watch.look(frame, began)
             sender.check()
             now = time.monotonic()
             rate.looked(began, now)
@@ -98,6 +105,43 @@ def run(settings: DetectorSettings) -> None:
     finally:
         sender.stop()
     sender.check()
+
+
+class _Watch:
+    """Judges the view of a live camera, and says in the log and in a metric what it is.
+
+    A bad view does not affect readiness: no restart uncovers a lens, and faces are still searched.
+    """
+
+    def __init__(self) -> None:
+        self._judge = ViewJudge()
+        self._has_stream = False
+        self._show()
+
+    @property
+    def fault(self) -> View | None:
+        """What is wrong with the view, or None."""
+        view = self._judge.view
+        return view if self._has_stream and view is not View.GOOD else None
+
+    def stream(self, has_stream: bool) -> None:
+        """Take note that frames arrive (again), or no longer do."""
+        self._has_stream = has_stream
+        self._judge.restarted()
+        self._show()
+
+    def look(self, frame: Frame, now: float) -> None:
+        if not frame.live or not self._judge.look(frame.image, now):
+            return
+        self._show()
+        if self.fault:
+            log.warning("bad view", view=self.fault, problem=REMEDIES[self.fault])
+        else:
+            log.info("good view again")
+
+    def _show(self) -> None:
+        for view in View:
+            VIEW.labels(view).set(self._has_stream and view is self._judge.view)
 
 
 def _candidates(frame: Frame, detector: Detector, encoding: Encoding) -> list[Candidate[Face]]:

@@ -12,12 +12,14 @@ from facefleet.mqtt import Connection
 from facefleet.protocol import LINK_DOWN, STATUSES, is_label
 from facefleet.settings import StatusSettings
 from facefleet.tools.tables import table
+from facefleet.views import REMEDIES
 
 SETTLE = 1.0  # seconds without another retained message, if no camera is expected
 HINT = 3.0  # seconds without any status until the user is told why
 FIRST_STATUS = STATUS_EVERY + HINT  # seconds; for brokers that do not retain statuses
 ATTEMPTS = 3  # to connect, with increasing timeouts
 MAX_VALUE = 10**18  # of any count, and of seconds
+MAX_WORD = 20  # characters of what is wrong with a view
 COLUMNS = ["captured", "stored", "pending", "refused", "lost", "fps", "p50/s", "p99/s", "state"]
 COUNTS = ("captured", "stored", "pending", "quarantined", "dead", "evicted", "dropped")
 # May be None, as from an older detector:
@@ -29,8 +31,9 @@ SLOW = 0.6  # share of the configured frame rate
 def print_table(settings: StatusSettings, expected: list[str], seconds: float) -> None:
     """Wait until each expected camera (device/camera) has stored a face, then print the table.
 
-    A camera that sees an empty room also counts. Raises FacefleetError with the cameras that do not
-    deliver, and their problems if known; immediately if an expected name is invalid.
+    A camera that sees an empty room also counts, but none with a bad view. Raises FacefleetError
+    with the cameras that do not deliver, and their problems if known; immediately if an expected
+    name is invalid.
     """
     for name in expected:
         device, _, camera = name.partition("/")
@@ -41,8 +44,8 @@ def print_table(settings: StatusSettings, expected: list[str], seconds: float) -
     found = asyncio.run(_collect(settings, set(expected), seconds))
     print(table(_rows(found)))
     for name, row in sorted(found.items()):
-        if row["state"] == "online" and row["camera"] != "ok":
-            print(f"{name}: {row['camera']}")
+        if row["state"] == "online" and (fault := _camera_fault(row)):
+            print(f"{name}: {fault}")
     if late := sorted(name for name in expected if not _is_well(found.get(name))):
         reasons = "; ".join(f"{name} ({_problem(found.get(name))})" for name in late)
         raise FacefleetError(f"not delivering after {seconds:.0f} s: {reasons}")
@@ -53,7 +56,7 @@ def _is_well(row: dict | None) -> bool:
 
 
 def _delivers(row: dict) -> bool:
-    return row["state"] == "online" and row["stored"] > 0
+    return row["state"] == "online" and row["stored"] > 0 and not row["view"]
 
 
 def _is_idle(row: dict) -> bool:
@@ -67,6 +70,8 @@ def _state(row: dict) -> str:
         return row["state"]
     if row["camera"] != "ok":
         return "camera fault"
+    if row["view"]:
+        return row["view"]
     if row["captured"] == 0:
         return "no face yet"
     if None not in (row["fps"], row["fps_wanted"]) and row["fps"] < SLOW * row["fps_wanted"]:
@@ -79,9 +84,18 @@ def _problem(row: dict | None) -> str:
         return "no status received: is its detector running?"
     if row["state"] != "online":
         return row["state"]
-    if row["camera"] != "ok":
-        return f"camera: {row['camera']}"
+    if fault := _camera_fault(row):
+        return f"camera: {fault}"
     return f"{row['captured']} captured, none stored"
+
+
+def _camera_fault(row: dict) -> str | None:
+    """Return a sentence about what is wrong with the camera or its view, or None."""
+    if row["camera"] != "ok":
+        return row["camera"]
+    if row["view"]:  # the word of a newer detector has no sentence yet
+        return REMEDIES.get(row["view"], f"The view is {row['view']}.")
+    return None
 
 
 async def _collect(settings: StatusSettings, expected: set[str], seconds: float) -> dict[str, dict]:
@@ -171,6 +185,7 @@ def _row(payload: bytes) -> dict | None:
         valid = (
             row["state"] == "online"
             and isinstance(row["camera"], str)
+            and isinstance(row.get("view", ""), str)
             and all(type(row[count]) is int and 0 <= row[count] < MAX_VALUE for count in COUNTS)
             and all(_is_number(row.get(name)) for name in NUMBERS)
         )
@@ -179,7 +194,8 @@ def _row(payload: bytes) -> dict | None:
     if not valid:
         return None
     values = {name: row.get(name) for name in ("state", *COUNTS, *NUMBERS)}
-    return {**values, "camera": printable(row["camera"][:200])}
+    view = printable(row.get("view", "")[:MAX_WORD])
+    return {**values, "camera": printable(row["camera"][:200]), "view": view}
 
 
 def _is_number(value: object) -> bool:
