@@ -15,7 +15,7 @@ export SOURCE V
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo status verify audit audit-deps test test-arm64 lint unit unit-app unit-ansible molecule molecule-hosts molecule-processes molecule-quick faults bench stop clean distclean requirements prerequisites install install-test install-audit test-packages
+.PHONY: help demo status verify audit audit-deps test test-arm64 lint unit unit-app unit-ansible molecule molecule-hosts molecule-processes molecule-quick faults bench bench-link stop clean distclean requirements prerequisites install install-test install-audit test-packages
 
 help: ## List what make can do
 	@sed -n 's/^\([a-z0-9-]*\):.* ## /\1\t/p' Makefile | while IFS="$$(printf '\t')" read -r name text; do \
@@ -84,6 +84,9 @@ faults: install-test ## The fault matrix: 5,000 faces in every row (long)
 
 bench: install-test ## Throughput and CPU by stage, against other ways to do it
 	python -m benchmarks.bench all
+
+bench-link: install-test ## Goodput, bytes and delays on bad links, as root (20 minutes)
+	python -m benchmarks.link
 
 stop: ## End every process that the demo started
 	@$(PYTHON) scripts/stop.py

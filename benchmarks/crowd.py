@@ -22,7 +22,7 @@ from facefleet.logging import configure_logging
 from pydantic import AnyUrl
 
 from benchmarks.feeder import CAMERA, face
-from support.rig import AWS, BUCKET, Rig, await_true, ready, s3
+from support.rig import AWS, BUCKET, Rig, await_true, contents, ready
 from support.shell import facefleet
 
 HELD = 100  # outboxes a process
@@ -91,12 +91,7 @@ def drain(crowd: Crowd, deadline: float) -> Outcome:
             found = [pipe.recv() for pipe in pipes]  # confirmed, resent
             seconds = time.monotonic() - began
         time.sleep(SETTLE)
-        pages = s3(endpoint).get_paginator("list_objects_v2")
-        tags = [
-            entry["ETag"].strip('"')
-            for page in pages.paginate(Bucket=BUCKET, Prefix="faces/")
-            for entry in page.get("Contents", ())
-        ]
+        tags = contents(endpoint)
         expected = {md5(face(n), usedforsecurity=False).hexdigest() for n in range(crowd.all)}
         stored = len(expected.intersection(tags))
         problem = ""

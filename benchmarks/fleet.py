@@ -22,7 +22,7 @@ from benchmarks.feeder import DEVICE, read_log
 from benchmarks.passers import missed
 from benchmarks.plain import start
 from benchmarks.wan import Link
-from support.rig import AWS, BUCKET, Process, Rig, free_port, keys, ready, s3, unmet
+from support.rig import AWS, BUCKET, Process, Rig, contents, free_port, keys, ready, s3, unmet
 from support.s3 import Control
 from support.shell import facefleet
 
@@ -128,12 +128,7 @@ class Fleet:
 
     def objects(self) -> Counter[str]:
         """The bucket's objects by content: MD5, how many."""
-        pages = s3(self.endpoint).get_paginator("list_objects_v2")
-        return Counter(
-            entry["ETag"].strip('"')
-            for page in pages.paginate(Bucket=BUCKET, Prefix="faces/")
-            for entry in page.get("Contents", ())
-        )
+        return Counter(contents(self.endpoint))
 
     # -- what the rows wait for ------------------------------------------------------------------
 

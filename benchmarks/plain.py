@@ -33,16 +33,29 @@ def start(rig: Rig, role: str, *arguments: object, **environment: str) -> Proces
 
 
 def connect(
-    name: str, port: int, qos: int, subscribe: bool = False, on_message: object = None
+    name: str,
+    port: int,
+    qos: int,
+    subscribe: bool = False,
+    on_message: object = None,
+    *,
+    host: str = "127.0.0.1",
+    tls: Path | None = None,
+    keep_alive: int = 10,
 ) -> paho.Client:
-    """A client on its way to 127.0.0.1:`port`, that comes back after each end."""
+    """A client on its way to a broker, that comes back after each end.
+
+    `tls`: the folder of its certificate.
+    """
     client = paho.Client(paho.CallbackAPIVersion.VERSION2, client_id=name, clean_session=qos == 0)
     client.reconnect_delay_set(1, 2)
     if subscribe:
         client.on_connect = lambda *_: client.subscribe(FACES, qos)
         client.on_subscribe = lambda *_: print("ready", flush=True)
         client.on_message = on_message
-    client.connect_async("127.0.0.1", port, keepalive=10)
+    if tls:
+        client.tls_set(*(str(tls / file) for file in ("ca.crt", "tls.crt", "tls.key")))
+    client.connect_async(host, port, keepalive=keep_alive)
     return client
 
 

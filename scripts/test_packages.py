@@ -17,6 +17,7 @@ PROGRAMS = {
     "chromium": ("chromium", "chromium-browser", "google-chrome"),
     "chromium-driver": ("chromedriver",),
     "docker.io": ("docker",),
+    "iproute2": ("ip",),
     "make": ("make",),
     "mosquitto": ("mosquitto",),
     "mosquitto-clients": ("mosquitto_sub",),

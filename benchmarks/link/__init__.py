@@ -1,4 +1,5 @@
-"""What facefleet, Mosquitto's bridge and a plain client make of a bad link.
+"""What facefleet, Mosquitto's bridge and a plain client make of a bad link: `make bench-link`.
 
-`model`: the link, as pure rules. `results`: the figures, as pure functions.
+`model` has the rules of the link, `tunnel` and `network` the link itself, between two network
+namespaces. `edge` and `cloud` are its ends, `trial` runs them, `results` computes the figures.
 """

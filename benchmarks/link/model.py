@@ -57,6 +57,14 @@ class Traffic:
     lost: int = 0  # packets of these
     dropped: int = 0  # packets that found the queue full, and were not sent
 
+    def __sub__(self, before: "Traffic") -> "Traffic":
+        return Traffic(
+            self.bytes - before.bytes,
+            self.packets - before.packets,
+            self.lost - before.lost,
+            self.dropped - before.dropped,
+        )
+
 
 class Line:
     """One direction of a link that starts at the time `start`."""

@@ -18,17 +18,6 @@ class Captured:
 
 
 @dataclass(frozen=True)
-class Wire:
-    """Bytes on the link."""
-
-    up: int
-    down: int
-
-    def __sub__(self, before: "Wire") -> "Wire":
-        return Wire(self.up - before.up, self.down - before.down)
-
-
-@dataclass(frozen=True)
 class Result:
     """What one way to send faces made of a link."""
 
@@ -50,7 +39,6 @@ class Result:
     line_lost: int  # packets lost on the line
     line_dropped: int  # packets dropped by the full queue
     late: float  # share of packets that the simulation delivered late
-    cpu: float  # share of a core that was used by all of this way's processes
 
     @property
     def idle_month(self) -> float:

@@ -246,7 +246,7 @@ NEEDED = ["python3", "make", "mosquitto", "mosquitto_sub", "chromium", "chromedr
 
 
 def test_with_all_packages_nothing_is_said(tmp_path: Path) -> None:
-    done = packages(tmp_path, user=True, there=[*NEEDED, "docker", "ssh-keygen"])
+    done = packages(tmp_path, user=True, there=[*NEEDED, "docker", "ssh-keygen", "ip"])
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
@@ -254,14 +254,15 @@ def test_a_user_is_told_the_one_line_and_what_is_left_out(tmp_path: Path) -> Non
     done = packages(tmp_path, user=True, there=NEEDED)
     assert done.returncode == 0
     assert done.stdout.splitlines() == [
-        "Packages are missing: sudo apt-get install docker.io openssh-client",
+        "Packages are missing: sudo apt-get install docker.io openssh-client iproute2",
         "Skipped without them: the scenarios on hosts of their own.",
+        "Skipped without them: the test of make bench-link.",
     ]
     assert not (tmp_path / "apt").exists()
 
 
 def test_nothing_runs_without_what_all_tests_need(tmp_path: Path) -> None:
-    done = packages(tmp_path, user=True, there=["python3", "make", "docker", "ssh-keygen"])
+    done = packages(tmp_path, user=True, there=["python3", "make", "docker", "ssh-keygen", "ip"])
     assert done.returncode == 1
     assert done.stdout.splitlines() == [
         "Packages are missing: sudo apt-get install "
@@ -271,7 +272,7 @@ def test_nothing_runs_without_what_all_tests_need(tmp_path: Path) -> None:
 
 
 def test_root_has_them_installed(tmp_path: Path) -> None:
-    done = packages(tmp_path, user=False, there=["python3", "make", "docker", "ssh-keygen"])
+    done = packages(tmp_path, user=False, there=["python3", "make", "docker", "ssh-keygen", "ip"])
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "apt").read_text().splitlines() == [
         "update -q",

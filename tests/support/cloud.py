@@ -26,11 +26,13 @@ _templates = Environment(
 class Cloud:
     """A Mosquitto that asks for certificates, and the folders of those that have one."""
 
-    def __init__(self, rig: Rig, authority: Authority, name: str = "cloud") -> None:
+    def __init__(
+        self, rig: Rig, authority: Authority, name: str = "cloud", address: str = "127.0.0.1"
+    ) -> None:
         self.folder = rig.folder / name
         self.port = free_port()
-        self.url = f"mqtts://127.0.0.1:{self.port}"
-        authority.issue(self.folder, "broker.facefleet", usage="server")
+        self.url = f"mqtts://{address}:{self.port}"
+        authority.issue(self.folder, "broker.facefleet", usage="server", address=address)
         (self.folder / "crl.pem").write_bytes(authority.revoke())
         self.deny()
         config = rig.folder / f"{name}.conf"
@@ -38,12 +40,12 @@ class Cloud:
             _templates.get_template("mosquitto.conf.j2").render(
                 facefleet_broker_port=self.port,
                 facefleet_broker_tls=str(self.folder),
-                __facefleet_broker_address="127.0.0.1",
+                __facefleet_broker_address=address,
             )
         )
         self.process = Process(name, [rig.program("mosquitto"), "-c", str(config)], rig.folder)
         rig.processes.append(self.process.start())
-        await_true(lambda: listens(self.port), f"{name} listens")
+        await_true(lambda: listens(self.port, address), f"{name} listens")
 
     def deny(self, *names: str) -> None:
         """Write the rules, in which these may do nothing."""

@@ -46,10 +46,10 @@ def await_true(what: Callable[[], object], because: str, seconds: float = 20) ->
         time.sleep(0.02)
 
 
-def listens(port: int) -> bool:
+def listens(port: int, address: str = "127.0.0.1") -> bool:
     with socket.socket() as probe:
         probe.settimeout(1)
-        return probe.connect_ex(("127.0.0.1", port)) == 0
+        return probe.connect_ex((address, port)) == 0
 
 
 def peak(pid: int) -> int:
@@ -276,3 +276,9 @@ def keys(endpoint: str, prefix: str = "faces/") -> list[str]:
     """All keys of the bucket under a prefix."""
     pages = s3(endpoint).get_paginator("list_objects_v2").paginate(Bucket=BUCKET, Prefix=prefix)
     return [entry["Key"] for page in pages for entry in page.get("Contents", ())]
+
+
+def contents(endpoint: str, prefix: str = "faces/") -> list[str]:
+    """The MD5 of each of the bucket's objects under a prefix."""
+    pages = s3(endpoint).get_paginator("list_objects_v2").paginate(Bucket=BUCKET, Prefix=prefix)
+    return [entry["ETag"].strip('"') for page in pages for entry in page.get("Contents", ())]

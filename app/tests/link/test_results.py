@@ -82,7 +82,6 @@ def test_the_cells_of_a_result() -> None:
         line_lost=100,
         line_dropped=0,
         late=0.0,
-        cpu=0.02,
     )
     line = dict(zip(HEADER[1:4], cells(result)[1:4], strict=True))
     assert line == {"goodput": "87.7%", "wire/stored up": "1.081", "down": "0.030"}
