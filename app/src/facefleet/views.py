@@ -14,6 +14,12 @@ class View(StrEnum):
     BLURRED = "blurred"
 
 
+SEEN = "seen"
+NO_STREAM = "no stream"
+OFF = "off by schedule"
+STALLED = "stalled"  # the camera has a stream, but the detector does not look at it
+"""States of a camera in its coverage, in addition to the bad views."""
+
 REMEDIES = {
     View.DARK: "The picture is black: remove the lens cap, or switch on the light.",
     View.FROZEN: "The picture no longer changes: disconnect the camera from its power, and "

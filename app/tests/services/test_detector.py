@@ -10,6 +10,8 @@ import socket
 import threading
 import time
 import urllib.request
+from collections import Counter
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -209,6 +211,28 @@ def test_a_black_picture_is_told_until_it_is_bright_again(rig: Rig) -> None:
         ("warning", "The picture is black: remove the lens cap, or switch on the light."),
         ("info", None),
     ]
+
+
+def test_the_outbox_keeps_for_how_long_the_camera_saw(rig: Rig) -> None:
+    began = time.time()
+    process, url = detector(rig)
+    await_true(lambda: '"camera"' not in (unmet(url) or '"camera"'), "it sees", 60)
+    await_true(lambda: metric(url, "facefleet_frames_total") > 20, "frames are looked at", 60)
+    process.stop()
+    process, url = detector(rig, source="/dev/video77")
+    await_true(lambda: "/dev/video77" in camera_problem(url), "the camera is missed", 60)
+    missed = time.monotonic()
+    await_true(lambda: time.monotonic() - missed > 1, "a second passes without it")
+    process.stop()
+    with closing(OutboxReader(rig.folder / "outbox.sqlite")) as reader:
+        rows = reader.coverage()
+    seconds = Counter()
+    for first, last, state, each in rows:
+        assert began // 60 <= first <= last <= time.time() // 60
+        seconds[state] += (last - first + 1) * each
+    assert seconds.keys() <= {"seen", "no stream", "stalled"}
+    assert min(seconds["seen"], seconds["no stream"]) >= 1  # at 20 frames a second
+    assert seconds.total() <= time.time() - began + 2  # rounded, for each of the runs
 
 
 def test_killed_it_goes_on_with_what_is_unconfirmed(rig: Rig) -> None:

@@ -40,6 +40,12 @@ CREATE TABLE pruning AS SELECT captured
 """
 # When a face's outcome was recorded, by the bucket's clock, in days since 1970.
 _DAY = "ALTER TABLE ledger ADD COLUMN day INTEGER"
+# What the camera saw: see `coverage.Range`.
+_COVERAGE = (
+    "CREATE TABLE coverage (first INTEGER NOT NULL, last INTEGER NOT NULL, state TEXT NOT NULL,"
+    " seconds INTEGER NOT NULL)",
+    "CREATE INDEX coverage_last ON coverage (last)",
+)
 
 
 class OutboxError(FacefleetError):
@@ -100,14 +106,24 @@ class Database:
                 self.execute(_PRUNING)
             if not self.has_days():
                 self.execute(_DAY)
+            if not self.has_coverage():
+                for statement in _COVERAGE:
+                    self.execute(statement)
 
     def counts_pruned(self) -> bool:
-        return bool(self.value("SELECT count(*) FROM sqlite_master WHERE name = 'pruning'"))
+        return self._has_table("pruning")
+
+    def has_coverage(self) -> bool:
+        return self._has_table("coverage")
 
     def has_days(self) -> bool:
         return bool(
             self.value("SELECT count(*) FROM pragma_table_info('ledger') WHERE name = 'day'")
         )
+
+    def _has_table(self, name: str) -> bool:
+        found = self.execute("SELECT count(*) FROM sqlite_master WHERE name = ?", (name,))
+        return bool(found.fetchone()[0])
 
     def value(self, sql: str) -> int:
         """Return the first column of the first row."""

@@ -15,13 +15,14 @@ import os
 import secrets
 import sqlite3
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from enum import IntEnum
 from pathlib import Path
 from typing import BinaryIO
 
+from facefleet.delivery import coverage
 from facefleet.delivery.database import Database, OutboxError, is_full, set_aside
 from facefleet.delivery.forecast import Fill
 from facefleet.errors import FacefleetError
@@ -368,7 +369,7 @@ class Outbox:
         """
         if self._bucket_day is None:
             return 0
-        expired = min(self._bucket_day, days(datetime.now(UTC).date())) - LEDGER_DAYS
+        expired = self._expired(self._bucket_day)
         rows = self._db.execute(
             f"SELECT seq, state, {DAY} FROM ledger WHERE seq > ? ORDER BY seq LIMIT ?",
             (self._pruned_to, PRUNE_BATCH),
@@ -381,6 +382,28 @@ class Outbox:
                 self._db.executemany("DELETE FROM ledger WHERE seq = ?", old)
                 self._db.execute("UPDATE pruning SET pruned = pruned + ?", (len(old),))
         return len(old)
+
+    @staticmethod
+    def _expired(bucket_day: int) -> int:
+        """Return the first day to keep, by the earlier of two clocks."""
+        return min(bucket_day, days(datetime.now(UTC).date())) - LEDGER_DAYS
+
+    def record_coverage(self, minutes: Mapping[int, Mapping[str, int]]) -> bool:
+        """Record what the camera saw, in one commit, which a power cut may undo.
+
+        `minutes`: seconds by minute and state (see `coverage`). Lines are kept as long as those of
+        faces. Return False if the disk is full.
+        """
+        try:
+            with self._db.transaction(durable=False):
+                coverage.record(self._db, minutes)
+                if self._bucket_day is not None:
+                    coverage.prune(self._db, self._expired(self._bucket_day))
+        except sqlite3.OperationalError as error:
+            if not is_full(error):
+                raise
+            return False
+        return True
 
     # -- counts --------------------------------------------------------------------------------
 

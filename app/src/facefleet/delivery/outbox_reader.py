@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from facefleet.delivery import coverage
 from facefleet.delivery.database import Database
 from facefleet.delivery.outbox import (
     CAPTURED_DAY,
@@ -92,6 +93,10 @@ class OutboxReader:
     def evictions(self) -> list[tuple[int, int, str, str]]:
         """Return (first seq, last seq, reason, ISO time) of each range that was evicted."""
         return self._db.execute("SELECT * FROM evicted ORDER BY first").fetchall()
+
+    def coverage(self) -> list[coverage.Range]:
+        """Return what the camera saw, in the order of time; nothing if the file is older."""
+        return coverage.read(self._db) if self._db.has_coverage() else []
 
     def dead_letters(self) -> list[DeadLetter]:
         """Return the faces that were refused permanently, oldest first."""

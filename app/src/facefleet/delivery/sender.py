@@ -18,6 +18,7 @@ from prometheus_client import Counter, Gauge, Histogram
 from pydantic import AnyUrl
 
 from facefleet.delivery.answers import Answers
+from facefleet.delivery.coverage import Meter
 from facefleet.delivery.database import OutboxError
 from facefleet.delivery.forecast import Forecast, Forecaster
 from facefleet.delivery.outbox import DamagedFaceError, NoStorageError, Outbox
@@ -69,8 +70,9 @@ class _Taken(NamedTuple):
 class Sender:
     """Takes faces from a camera's thread and delivers them from its own thread.
 
-    `about_camera` returns what the status reports about the camera, in addition to the counts. The
-    sender sets the health conditions "broker", "outbox" and "delivery".
+    `about_camera` returns what the status reports about the camera, in addition to the counts.
+    `coverage` measures what the camera sees; the sender records it. It sets the health conditions
+    "broker", "outbox" and "delivery".
     """
 
     def __init__(
@@ -81,6 +83,7 @@ class Sender:
         window: int,
         health: Health,
         about_camera: Callable[[], dict[str, object]] = dict,
+        coverage: Meter | None = None,
     ) -> None:
         self._outbox = outbox
         self._qos = qos
@@ -96,6 +99,7 @@ class Sender:
         self._forecast = Forecast()
         self._silence: str | None = None  # as last logged
         self._about_camera = about_camera
+        self._coverage = coverage
         self._status = status_topic(outbox.device, outbox.camera)
         self._schedule = Schedule()
         self._connection = Connection(
@@ -196,6 +200,7 @@ class Sender:
                         await asyncio.wait_for(self._wake.wait(), wait)
                 else:
                     await asyncio.sleep(0)
+            self._record_coverage(running=True)
         finally:
             status.cancel()
             self._connection.publish(
@@ -334,6 +339,7 @@ class Sender:
                 self._health.set("outbox", str(error))
             self._health.set("delivery", self._delivery_problem(time.monotonic()))
             self._outbox.prune()
+            self._record_coverage(running=False)
             PENDING.set(self._outbox.counts.pending)
             IN_FLIGHT.set(len(self._window))
             self._update_forecast(time.monotonic())
@@ -350,6 +356,14 @@ class Sender:
         PENDING_BYTES.set(fill.pending)
         for gauge, seconds in zip((DRAINED_IN, FULL_IN), self._forecast, strict=True):
             gauge.set(math.nan if seconds is None else seconds)
+
+    def _record_coverage(self, *, running: bool) -> None:
+        """Record the minutes that are over, and the running one if the detector stops."""
+        if self._coverage is None:
+            return
+        minutes = self._coverage.minutes(time.monotonic(), time.time(), running=running)
+        if minutes and self._outbox.record_coverage(minutes):
+            self._coverage.forget(minutes)
 
     def _publish_status(self, now: float) -> None:
         status = self._state()

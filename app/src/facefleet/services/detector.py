@@ -6,13 +6,14 @@ from collections.abc import Iterable
 
 from prometheus_client import Counter, Gauge, Histogram
 
+from facefleet.delivery.coverage import Meter
 from facefleet.delivery.outbox import Outbox
 from facefleet.delivery.sender import Sender
 from facefleet.health import Health, serve_health
 from facefleet.logging import log
 from facefleet.runtime import freeze_gc, on_shutdown
 from facefleet.settings import DetectorSettings
-from facefleet.views import REMEDIES, View
+from facefleet.views import NO_STREAM, REMEDIES, SEEN, View
 from facefleet.vision.camera import Camera, Frame
 from facefleet.vision.detectors import Detector, load_detector
 from facefleet.vision.faces import Encoding, Face, cut_face
@@ -42,7 +43,8 @@ def run(settings: DetectorSettings) -> None:
     rate = FrameRate(settings.fps, time.monotonic())
     RATE.set_function(lambda: rate.reached(time.monotonic()) or 0)
     problem: str | None = "The camera has not sent a frame yet."
-    watch = _Watch()
+    coverage = Meter(settings.fps, time.monotonic())
+    watch = _Watch(coverage)
 
     def camera_state(now: str | None) -> None:
         nonlocal problem
@@ -77,7 +79,9 @@ def run(settings: DetectorSettings) -> None:
             sender.put(face.captured, jpeg, stop)
 
     encoding = Encoding(settings.color == "color", settings.max_face_size, settings.jpeg_quality)
-    sender = Sender(outbox, settings.broker, settings.qos, settings.window, health, about_camera)
+    sender = Sender(
+        outbox, settings.broker, settings.qos, settings.window, health, about_camera, coverage
+    )
 
     serve_health(settings.http, health)
     sender.start()
@@ -108,13 +112,14 @@ def run(settings: DetectorSettings) -> None:
 
 
 class _Watch:
-    """Judges the view of a live camera, and says in the log and in a metric what it is.
+    """Judges the view of a live camera, and says what it is: in log, metric and coverage.
 
     A bad view does not affect readiness: no restart uncovers a lens, and faces are still searched.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, coverage: Meter) -> None:
         self._judge = ViewJudge()
+        self._coverage = coverage
         self._has_stream = False
         self._show()
 
@@ -131,6 +136,7 @@ class _Watch:
         self._show()
 
     def look(self, frame: Frame, now: float) -> None:
+        self._coverage.looked(now, time.time())
         if not frame.live or not self._judge.look(frame.image, now):
             return
         self._show()
@@ -140,6 +146,8 @@ class _Watch:
             log.info("good view again")
 
     def _show(self) -> None:
+        state = (self.fault or SEEN) if self._has_stream else NO_STREAM
+        self._coverage.change(state, time.monotonic(), time.time())
         for view in View:
             VIEW.labels(view).set(self._has_stream and view is self._judge.view)
 
