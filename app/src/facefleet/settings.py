@@ -164,7 +164,7 @@ class DetectorSettings(ServiceSettings):
     """Maximum number of faces in flight."""
     outbox: Path
     outbox_max_bytes: ByteSize = Field(ByteSize(1 << 30), ge=1 << 20)
-    """Size beyond which the outbox evicts its oldest faces: bytes, or with a unit ("2GiB")."""
+    """Size beyond which the outbox evicts faces: bytes, or with a unit ("2GiB")."""
 
 
 class LoggerSettings(ServiceSettings):

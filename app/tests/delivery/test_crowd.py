@@ -23,8 +23,9 @@ class Sender:
         self.window = Window(SIZE, self._backlog, random.Random(seed))
         self.receipts: list[int] = []
 
-    def _backlog(self, after: int, limit: int) -> list[tuple[int, int]]:
-        found = (n for n in range(after + 1, self.faces + 1) if n in self.pending)
+    def _backlog(self, rank: int, below: float, limit: int) -> list[tuple[int, int]]:
+        newest = 0 if rank else min(below - 1, self.faces)
+        found = (n for n in range(newest, 0, -1) if n in self.pending)
         return [(n, UNIT) for n, _ in zip(found, range(limit), strict=False)]
 
 

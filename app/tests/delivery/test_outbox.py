@@ -1,5 +1,7 @@
 """The outbox keeps what it took, says what it gave up, and gets over a full disk and a kill."""
 
+import itertools
+import math
 import os
 import shutil
 import signal
@@ -11,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from facefleet.delivery.backlog import Rank
 from facefleet.delivery.database import OutboxError
 from facefleet.delivery.outbox import (
     DamagedFaceError,
@@ -66,7 +69,7 @@ def pairs(names: list[FaceName]) -> list[tuple[int, str]]:
 
 
 def seqs(outbox: Outbox) -> list[int]:
-    return [seq for seq, _ in outbox.backlog(0, 1 << 20)]
+    return sorted(seq for rank in Rank for seq, _ in outbox.backlog(rank, math.inf, 1 << 20))
 
 
 def test_names_count_from_one_without_gaps(outbox: Outbox) -> None:
@@ -77,7 +80,39 @@ def test_names_count_from_one_without_gaps(outbox: Outbox) -> None:
         ("edge-1", "front", outbox.epoch)
     }
     assert outbox.read(7) == (names[6], jpeg(7))
-    assert outbox.backlog(after=3, limit=3) == [(n, len(jpeg(n))) for n in (4, 5, 6)]
+
+
+def test_the_backlog_is_read_by_rank_from_the_newest_on(outbox: Outbox) -> None:
+    names, _ = outbox.add(faces(1, 9), [Rank.FIRST, Rank.FURTHER, Rank.FURTHER] * 3)
+    outbox.record_outcomes(pairs(names)[4:5])
+    first = [(seq, len(jpeg(seq))) for seq in (7, 4, 1)]
+    assert outbox.backlog(Rank.FIRST, math.inf, 9) == first
+    assert outbox.backlog(Rank.FIRST, 7, 1) == first[1:2]
+    assert [seq for seq, _ in outbox.backlog(Rank.FURTHER, 9, 3)] == [8, 6, 3]
+    outbox.record_outcomes([], dead=[(*pairs(names)[5], "why")])
+    reader = OutboxReader(outbox.path)
+    reader.retry([6])
+    reader.close()
+    assert [seq for seq, _ in outbox.backlog(Rank.FURTHER, 9, 3)] == [8, 6, 3]
+
+
+def test_the_next_faces_are_found_without_a_look_at_all_pictures(outbox: Outbox) -> None:
+    outbox.add(faces(1, 9))
+    db = outbox._db._db
+    statements: list[str] = []
+    db.set_trace_callback(statements.append)
+    outbox.backlog(Rank.FURTHER, 9, 3)
+    outbox._evict(1, "the outbox is full")
+    db.set_trace_callback(None)
+    reads = [sql for sql in statements if "length(jpeg)" in sql]
+    assert len(reads) == 2
+    for sql in reads:
+        faces_read, pictures_read, *more = [
+            row[-1] for row in db.execute(f"EXPLAIN QUERY PLAN {sql}")
+        ]
+        assert "ledger USING INDEX ledger_pending" in faces_read
+        assert pictures_read == "SEARCH pending USING INTEGER PRIMARY KEY (rowid=?)"
+        assert not more  # such as sorting
 
 
 def test_a_settled_face_is_gone_and_counted(outbox: Outbox) -> None:
@@ -169,6 +204,38 @@ def test_a_face_confirmed_between_leaves_a_gap_in_the_evicted(path: Path) -> Non
     outbox.close()
 
 
+def test_the_first_face_of_each_visit_is_evicted_last(path: Path) -> None:
+    outbox = Outbox(path, "edge-1", "front", 9 * 1002)
+    outbox.add(faces(1, 9), [Rank.FIRST, Rank.FURTHER, Rank.FURTHER] * 3)
+    assert outbox.add(faces(10, 12, 999))[1] == [2, 3, 5]
+    assert _rows(path, "SELECT first, last FROM evicted") == [(2, 3), (5, 5)]
+    assert outbox.add(faces(13, 14, 999))[1] == [6, 8]
+    assert outbox.add(faces(15, 17, 999))[1] == [1, 4, 9]
+    assert _rows(path, "SELECT first, last FROM evicted") == [(1, 6), (8, 9)]
+    assert seqs(outbox) == [7, *range(10, 18)]
+    counts = outbox.counts
+    assert (counts.captured, counts.pending, counts.evicted) == (17, 9, 8)
+    outbox.close()
+    again = OutboxReader(path)
+    assert again.counts() == counts
+    again.close()
+
+
+def test_a_file_of_an_older_version_has_only_first_faces(path: Path) -> None:
+    outbox = Outbox(path, "edge-1", "front", BIG)
+    outbox.add(faces(1, 3))
+    outbox.close()
+    with sqlite3.connect(path) as db:
+        db.execute("DROP INDEX ledger_pending")
+        db.execute("ALTER TABLE ledger DROP COLUMN rank")
+    db.close()
+    again = Outbox(path, "edge-1", "front", BIG)
+    again.add(faces(4, 4), [Rank.FURTHER])
+    assert [seq for seq, _ in again.backlog(Rank.FIRST, math.inf, 9)] == [3, 2, 1]
+    assert [seq for seq, _ in again.backlog(Rank.FURTHER, math.inf, 9)] == [4]
+    again.close()
+
+
 def _rows(path: Path, sql: str) -> list[tuple]:
     with sqlite3.connect(path) as db:
         rows = db.execute(sql).fetchall()
@@ -195,18 +262,26 @@ class AnyStory(RuleBasedStateMachine):
         self.path = Path(os.environ["OUTBOX_UNDER_TEST"]) / f"{id(self)}-{os.urandom(4).hex()}"
         self.outbox = self._open()
         self.pending: dict[int, tuple[str, bytes]] = {}
+        self.ranks: dict[int, Rank] = {}
         self.stored = self.quarantined = self.dead = self.evicted = self.captured = 0
 
     def _open(self) -> Outbox:
         return Outbox(self.path, "edge-1", "front", self.LIMIT)
 
-    @rule(target=face, sizes=st.lists(st.integers(1, 4000), min_size=1, max_size=4))
-    def add(self, sizes: list[int]):
+    @rule(
+        target=face,
+        new=st.lists(
+            st.tuples(st.integers(1, 4000), st.sampled_from(Rank)), min_size=1, max_size=4
+        ),
+    )
+    def add(self, new: list[tuple[int, Rank]]):
+        sizes, ranks = zip(*new, strict=True)
         batch = [(AT, jpeg(self.captured + n, size)) for n, size in enumerate(sizes)]
-        before = sorted(self.pending)
-        names, gone = self.outbox.add(batch)
+        before = sorted(self.pending, key=lambda seq: (-self.ranks[seq], seq))
+        names, gone = self.outbox.add(batch, ranks)
         self.captured += len(batch)
-        assert gone == before[: len(gone)]  # the oldest
+        self.ranks.update(zip((name.seq for name in names), ranks, strict=True))
+        assert gone == sorted(before[: len(gone)])  # the worst, and of these the oldest
         for seq in gone:
             del self.pending[seq]
         self.evicted += len(gone)
@@ -254,6 +329,11 @@ class AnyStory(RuleBasedStateMachine):
         for seq, (tag, data) in self.pending.items():
             name, kept = self.outbox.read(seq)
             assert (name.tag, kept) == (tag, data)
+
+    @invariant()
+    def sums_up_what_was_evicted(self) -> None:
+        evicted = _rows(self.path, "SELECT first, last FROM evicted ORDER BY first")
+        assert all(last < after - 1 for (_, last), (after, _) in itertools.pairwise(evicted))
 
     @invariant()
     def is_bounded(self) -> None:

@@ -2,10 +2,12 @@
 
 import heapq
 import random
+import statistics
 
 import pytest
+from facefleet.delivery.backlog import Rank
 from facefleet.delivery.pace import FLOOR, STALL_AGAIN, START, UNIT
-from facefleet.delivery.window import ATTEMPTS, FRESH_SHARE, HELLO_SPREAD, Window
+from facefleet.delivery.window import ATTEMPTS, HELLO_SPREAD, Window
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -30,6 +32,7 @@ class World:
         self.swallows: set[int] = set()  # never answered
         self.breaks: set[int] = set()  # the way breaks of these
         self.sizes: dict[int, int] = {}  # bytes, where they are not UNIT
+        self.ranks: dict[int, int] = {}  # where they are not FIRST
         self.bandwidth = float("inf")  # bytes a second, of the way to the far end
         self.sends = 0
         self.connections = 0
@@ -41,17 +44,22 @@ class World:
         self.window = Window(self.size, self._backlog, self.random)
         self.window.connected(self.now)
 
-    def _backlog(self, after: int, limit: int) -> list[tuple[int, int]]:
-        return [(n, self.bytes(n)) for n in sorted(self.pending) if n > after][:limit]
+    def _backlog(self, rank: int, below: float, limit: int) -> list[tuple[int, int]]:
+        numbers = sorted((n for n in self.pending if n < below), reverse=True)
+        return [(n, self.bytes(n)) for n in numbers if self.rank(n) == rank][:limit]
 
     def bytes(self, number: int) -> int:
         return self.sizes.get(number, UNIT)
 
+    def rank(self, number: int) -> int:
+        return self.ranks.get(number, Rank.FIRST)
+
     def capture(self, count: int = 1) -> None:
         for _ in range(count):
             self.captured += 1
-            self.pending[self.captured] = None
-            self.window.fresh(self.captured, self.bytes(self.captured))
+            number = self.captured
+            self.pending[number] = None
+            self.window.fresh(number, self.bytes(number), self.rank(number))
 
     def disconnect(self) -> None:
         self.up = False
@@ -214,14 +222,70 @@ def test_what_happens_now_is_not_starved_by_the_backlog(captures: int) -> None:
 
 def test_the_backlog_is_not_starved_by_what_happens_now() -> None:
     world = World(size=8)
+    world.ranks = dict.fromkeys(range(101, 2000), Rank.FURTHER)
     world.disconnect()
     world.capture(100)
+    world.restart()
     world.connect()
-    for _ in range(60):
-        world.capture(8)  # as much as the way carries
+    for _ in range(120):
+        world.capture(8)  # more than the way carries
         world.advance(0.01)
     assert not set(range(1, 101)) & set(world.pending)
-    assert FRESH_SHARE > 1
+    assert len(world.pending) > 8 * 120 / 4
+    assert sum(number > 100 for number in world.stored) > 2 * 100
+
+
+def order_of_sending(world: World) -> list[int]:
+    """Send and confirm a face at a time."""
+    order = []
+    while due := world.window.due(world.now, 1):
+        order += due
+        del world.pending[due[0]]
+        world.window.confirmed(due, world.now)
+    return order
+
+
+def test_the_backlog_goes_by_rank_from_the_newest_on() -> None:
+    world = World(size=8)
+    world.ranks = dict.fromkeys([*range(2, 31, 3), *range(3, 31, 3)], Rank.FURTHER)
+    world.capture(30)
+    world.restart()
+    further = [number for number in range(30, 0, -1) if number % 3 != 1]
+    assert order_of_sending(world) == [*range(28, 0, -3), *further]
+
+
+@pytest.mark.parametrize("late", [1, 8, 20])  # of which more than 8 are forgotten, and read again
+def test_faces_that_are_no_longer_fresh_are_the_first_of_the_backlog(late: int) -> None:
+    world = World(size=4)
+    world.capture(20)
+    world.restart()
+    assert world.window.due(world.now, 1) == [20]  # a page of the backlog has been read
+    world.capture(late + 4)
+    order = order_of_sending(world)
+    assert [number for number in order if number > 20 + late] == [*range(24 + late, 20 + late, -1)]
+    assert [number for number in order if number <= 20 + late] == [
+        *range(20 + late, 20, -1),
+        *range(19, 0, -1),
+    ]
+
+
+def test_a_link_that_cannot_carry_all_carries_a_face_of_each_visit() -> None:
+    world = World(size=64)
+    visits = 300
+    world.ranks = {n: Rank.FURTHER for n in range(1, 3 * visits + 1) if n % 3 != 1}
+    world.bandwidth = 1.2 * UNIT  # bytes a second
+    most = 100
+    for _ in range(visits):  # one a second
+        world.capture(3)
+        world.advance(1)
+        worst = sorted(world.pending, key=lambda n: (-world.rank(n), n))[: -most or None]
+        for number in worst:
+            del world.pending[number]
+        world.window.forget(worst)
+    world.advance(200)
+    assert not world.pending
+    assert {n for n in world.stored if n % 3 == 1} == set(range(1, 3 * visits, 3))
+    assert len(world.stored) < 2 * visits
 
 
 def test_a_refused_face_leaves_its_place_to_others_and_is_given_up() -> None:
@@ -253,7 +317,7 @@ def test_hellos_in_a_row_resend_what_is_in_flight_soon_and_after_the_last() -> N
 
 def test_a_fleet_does_not_heed_a_hello_at_once() -> None:
     windows = [
-        Window(SIZE, lambda after, _: [(1, UNIT)][after:], random.Random(n)) for n in range(100)
+        Window(SIZE, lambda rank, *_: [(1, UNIT)][rank:], random.Random(n)) for n in range(100)
     ]
     for window in windows:
         window.connected(0)
@@ -351,3 +415,74 @@ def test_breaks_alone_make_no_dead_letters() -> None:
     world.advance(400)
     assert not world.dead
     assert not world.pending
+
+
+THIN = 16_000  # bytes a second: 128 kbit/s
+AWAY = (0.3, 0.32)  # seconds, each way
+
+
+class Link:
+    """What is on a link that several senders share."""
+
+    clear = 0.0  # when the link has carried all of it
+
+
+class Camera(World):
+    """One of several senders on a link."""
+
+    def __init__(self, link: Link, bandwidth: float, backlog: int, seed: int) -> None:
+        self.link = link
+        super().__init__(256, seed)
+        self.bandwidth, self.delay = bandwidth, AWAY
+        self.capture(backlog)
+        self.restart()
+
+    def _post(self, kind: str, number: int) -> None:
+        self._clear = self.link.clear
+        super()._post(kind, number)
+        self.link.clear = self._clear
+
+
+def drain(cameras: int, seconds: int, bandwidth: float = THIN) -> tuple[float, float, float]:
+    """Capture a face every 20 s while a long backlog drains.
+
+    Return the median delay of these faces, the share of the line rate that stored new faces, and
+    how often a face was sent.
+    """
+    link = Link()
+    fleet = [Camera(link, bandwidth, int(seconds * bandwidth / UNIT), n) for n in range(cameras)]
+    born: dict[tuple[int, int], float] = {}
+    delays = []
+    for step in range(10 * seconds):
+        for each, camera in enumerate(fleet):
+            if step % 200 == 0:
+                camera.capture()
+                born[each, camera.captured] = camera.now
+            camera.advance(0.1)
+        for each, number in [face for face in born if face[1] not in fleet[face[0]].pending]:
+            delays.append(fleet[each].now - born.pop((each, number)))
+    stored = sum(len(camera.stored) for camera in fleet)
+    sends = sum(camera.sends for camera in fleet)
+    return statistics.median(delays), stored * UNIT / bandwidth / seconds, sends / stored
+
+
+def test_a_fresh_face_arrives_soon_while_a_backlog_drains() -> None:
+    delay, goodput, sent = drain(cameras=1, seconds=1200)
+    assert delay < 4
+    assert goodput > 0.95
+    assert sent < 1.02
+
+
+@pytest.mark.parametrize(("cameras", "longest"), [(2, 8), (4, 16)])
+def test_cameras_that_share_a_link_do_not_fill_it_for_minutes(cameras: int, longest: float) -> None:
+    delay, goodput, sent = drain(cameras, seconds=900)
+    assert delay < longest
+    assert goodput > 0.9
+    assert sent < 1.1
+
+
+def test_a_satellite_link_is_kept_busy() -> None:
+    delay, goodput, sent = drain(cameras=1, seconds=300, bandwidth=4 * THIN)
+    assert delay < 4
+    assert goodput > 0.9
+    assert sent < 1.02

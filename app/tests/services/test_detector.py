@@ -7,6 +7,7 @@ import re
 import shutil
 import signal
 import socket
+import sqlite3
 import threading
 import time
 import urllib.request
@@ -18,6 +19,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from facefleet.delivery.backlog import Rank
 from facefleet.delivery.outbox_reader import OutboxReader
 from facefleet.exif import FaceInfo, read_exif
 from facefleet.protocol import FaceName, Receipt, content_tag
@@ -161,7 +163,7 @@ def test_a_visit_ends_with_the_stream(rig: Rig) -> None:
         source = f"http://127.0.0.1:{server.server_port}/live"
         process, url = detector(rig, capture="visits", faces_per_visit=2, source=source)
         await_true(lambda: unmet(url), "it answers")
-        await_true(lambda: metric(url, "facefleet_frames_total") > 60, "a better face is seen")
+        await_true(lambda: metric(url, "facefleet_frames_total") > 60, "a better face is seen", 60)
         before = metrics(url)
     # One visit, unless the machine stood still for too long.
     visits, captured = (before[f"facefleet_{name}_total"] for name in ("visits", "faces_captured"))
@@ -173,6 +175,12 @@ def test_a_visit_ends_with_the_stream(rig: Rig) -> None:
     with stream(server.server_port, frame):
         await_true(lambda: metric(url, "facefleet_visits_total") > visits, "another visit", 40)
     assert process.stop(5) == 0
+    with sqlite3.connect(rig.folder / "outbox.sqlite") as db:
+        ranks = [Rank(row[0]) for row in db.execute("SELECT rank FROM ledger ORDER BY seq")]
+    db.close()
+    assert ranks[0] is Rank.FIRST
+    assert ranks.count(Rank.FIRST) > visits
+    assert Rank.FURTHER in ranks
 
 
 def test_a_black_picture_is_told_until_it_is_bright_again(rig: Rig) -> None:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from facefleet.delivery.backlog import Rank
 from facefleet.delivery.outbox import Outbox
 
 from support.rig import BIN
@@ -40,7 +41,7 @@ def test_a_retried_letter_is_pending_again(outbox: Outbox) -> None:
     outbox.changed_elsewhere()
     assert tool(outbox, "retry", "--seq", 3).stdout == "1 dead letter will be resent\n"
     assert outbox.changed_elsewhere()
-    assert [seq for seq, _ in outbox.backlog(0, 10)] == [1, 3, 5]
+    assert [seq for seq, _ in outbox.backlog(Rank.FIRST, 10, 10)] == [5, 3, 1]
     name, jpeg = outbox.read(3)
     assert (name.seq, jpeg) == (3, b"jpeg 2")
     assert (outbox.counts.pending, outbox.counts.dead) == (3, 2)

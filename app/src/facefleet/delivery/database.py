@@ -46,6 +46,11 @@ _COVERAGE = (
     " seconds INTEGER NOT NULL)",
     "CREATE INDEX coverage_last ON coverage (last)",
 )
+# See backlog.Rank. The index is in the order of eviction, and has no line that is not pending.
+_RANK = (
+    "ALTER TABLE ledger ADD COLUMN rank INTEGER NOT NULL DEFAULT 0",
+    "CREATE INDEX ledger_pending ON ledger (rank DESC, seq) WHERE state = 0",
+)
 
 
 class OutboxError(FacefleetError):
@@ -109,6 +114,9 @@ class Database:
             if not self.has_coverage():
                 for statement in _COVERAGE:
                     self.execute(statement)
+            if not self._has_column("rank"):
+                for statement in _RANK:
+                    self.execute(statement)
 
     def counts_pruned(self) -> bool:
         return self._has_table("pruning")
@@ -117,9 +125,11 @@ class Database:
         return self._has_table("coverage")
 
     def has_days(self) -> bool:
-        return bool(
-            self.value("SELECT count(*) FROM pragma_table_info('ledger') WHERE name = 'day'")
-        )
+        return self._has_column("day")
+
+    def _has_column(self, name: str) -> bool:
+        found = "SELECT count(*) FROM pragma_table_info('ledger') WHERE name = ?"
+        return bool(self.execute(found, (name,)).fetchone()[0])
 
     def _has_table(self, name: str) -> bool:
         found = self.execute("SELECT count(*) FROM sqlite_master WHERE name = ?", (name,))

@@ -19,10 +19,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from enum import IntEnum
+from itertools import repeat
 from pathlib import Path
 from typing import BinaryIO
 
 from facefleet.delivery import coverage
+from facefleet.delivery.backlog import Rank
 from facefleet.delivery.database import Database, OutboxError, is_full, set_aside
 from facefleet.delivery.forecast import Fill
 from facefleet.errors import FacefleetError
@@ -151,18 +153,21 @@ class Outbox:
 
     # -- adding faces --------------------------------------------------------------------------
 
-    def add(self, faces: Iterable[tuple[datetime, bytes]]) -> tuple[list[FaceName], list[int]]:
+    def add(
+        self, faces: Iterable[tuple[datetime, bytes]], ranks: Iterable[int] = repeat(Rank.FIRST)
+    ) -> tuple[list[FaceName], list[int]]:
         """Add faces (capture time in UTC, JPEG) in one commit.
 
         Return their names, and the seqs that were evicted to make room. Raises NoStorageError.
         """
         self.keep_in_place()
         rows, names = [], []
-        for seq, (captured, jpeg) in enumerate(faces, self.counts.captured + 1):
+        ranked = zip(faces, ranks, strict=False)
+        for seq, ((captured, jpeg), rank) in enumerate(ranked, self.counts.captured + 1):
             tag = content_tag(jpeg)
             names.append(FaceName(self.device, self.camera, captured, self.epoch, seq, tag))
-            rows.append((seq, (captured - EPOCH_ZERO) // MICROSECOND, tag, jpeg))
-        size = sum(len(row[3]) for row in rows)
+            rows.append((seq, (captured - EPOCH_ZERO) // MICROSECOND, tag, int(rank), jpeg))
+        size = sum(len(row[-1]) for row in rows)
         evicted = self._evict(self._bytes + size - self._limit(), "the outbox is full")
         while True:
             try:
@@ -186,14 +191,14 @@ class Outbox:
         self._tally(captured=len(rows), pending=len(rows))
         return names, evicted
 
-    def _insert(self, rows: list[tuple[int, int, str, bytes]]) -> None:
+    def _insert(self, rows: list[tuple[int, int, str, int, bytes]]) -> None:
         with self._db.transaction():
             self._db.executemany(
-                "INSERT INTO ledger (seq, captured, tag, state) VALUES (?, ?, ?, 0)",
-                [row[:3] for row in rows],
+                "INSERT INTO ledger (seq, captured, tag, rank, state) VALUES (?, ?, ?, ?, 0)",
+                [row[:-1] for row in rows],
             )
             self._db.executemany(
-                "INSERT INTO pending VALUES (?, ?)", [(row[0], row[3]) for row in rows]
+                "INSERT INTO pending VALUES (?, ?)", [(row[0], row[-1]) for row in rows]
             )
             self._db.execute("UPDATE outbox SET captured = captured + ?", (len(rows),))
 
@@ -208,18 +213,25 @@ class Outbox:
         return self._limit_now
 
     def _evict(self, excess: int, reason: str) -> list[int]:
-        """Evict the oldest faces until `excess` bytes are free. Return their seqs."""
+        """Evict faces until `excess` bytes are free. Return their seqs, ascending.
+
+        Further faces of visits are evicted before the first one of any visit, the oldest first.
+        """
         if excess <= 0:
             return []
         evicted: list[int] = []
         freed = 0
-        for seq, size in self._db.execute("SELECT seq, length(jpeg) FROM pending ORDER BY seq"):
+        for seq, size in self._db.execute(
+            "SELECT seq, length(jpeg) FROM ledger CROSS JOIN pending USING (seq)"
+            " WHERE state = 0 ORDER BY rank DESC, seq"
+        ):
             if freed >= excess:
                 break
             evicted.append(seq)
             freed += size
         if not evicted:
             return []
+        evicted.sort()
         seqs = [(seq,) for seq in evicted]
         try:
             with self._db.transaction(durable=False):
@@ -236,6 +248,12 @@ class Outbox:
         return evicted
 
     def _record_eviction(self, first: int, last: int, reason: str) -> None:
+        """Record a range, joined with those that it touches."""
+        following = self._db.execute(
+            "DELETE FROM evicted WHERE first = ? AND reason = ? RETURNING last", (last + 1, reason)
+        ).fetchone()
+        if following:
+            last = following[0]
         extended = self._db.execute(
             "UPDATE evicted SET last = ?, at = ? WHERE last = ? AND reason = ?",
             (last, timestamp(), first - 1, reason),
@@ -247,11 +265,12 @@ class Outbox:
 
     # -- reading faces and recording their outcomes --------------------------------------------
 
-    def backlog(self, after: int, limit: int) -> list[tuple[int, int]]:
-        """Return seqs and sizes of up to `limit` unconfirmed faces after `after`, ascending."""
+    def backlog(self, rank: int, below: float, limit: int) -> list[tuple[int, int]]:
+        """Return seqs and sizes of up to `limit` unconfirmed faces below `below`, descending."""
         return self._db.execute(
-            "SELECT seq, length(jpeg) FROM pending WHERE seq > ? ORDER BY seq LIMIT ?",
-            (after, limit),
+            "SELECT seq, length(jpeg) FROM ledger CROSS JOIN pending USING (seq)"
+            " WHERE state = 0 AND rank = ? AND seq < ? ORDER BY seq DESC LIMIT ?",
+            (rank, below, limit),
         ).fetchall()
 
     def read(self, seq: int) -> tuple[FaceName, bytes] | None:

@@ -5,6 +5,9 @@ starts small on a new connection, grows with each confirmation, and falls on a s
 on a loss if the connection is slow, as a queue is then likely to have overflowed; on a fast one, a
 loss is taken for an accident. The limit counts bytes: a large face takes long on a narrow link, and
 faces that are merely queued must not be resent.
+
+A full link shows as a delay: faces queue in front of it, and a fresh face behind them. So the limit
+also falls while round trips take longer, by QUEUE, than on the idle link.
 """
 
 import random
@@ -19,6 +22,9 @@ STALL_AGAIN = 15.0  # maximum seconds between stalls while nothing is confirmed
 SLOWEST_LINK = 8 << 10  # bytes per second; a slower link counts as stalled
 SPREAD = 1.5  # maximum random factor of the timeout, as stalls of a fleet begin together
 SMOOTH = 8
+QUEUE = 1.5  # seconds that faces may queue: enough to keep a link busy, little to a fresh face
+QUEUE_FLOOR = 2  # units; one is on the link while the receipt of the other returns
+LONGEST_IDLE = 10.0  # seconds of latency; a longer delay is a queue, perhaps of other senders
 
 
 class Pace:
@@ -33,6 +39,7 @@ class Pace:
         """Start over on a new connection, of which nothing is known."""
         self.limit = min(self._largest, units * UNIT)
         self._trip: float | None = None  # seconds, smoothed
+        self._idle = LONGEST_IDLE  # seconds of a round trip on the idle link
         self._ahead = 0.0  # bytes that were in flight during such a round trip, smoothed
         self._eased = 0.0  # when the limit was last cut due to a loss
         self.stalls = 0  # consecutive
@@ -45,6 +52,8 @@ class Pace:
 
     def measured(self, trip: float, ahead: int) -> None:
         """Record the round trip of a face that was sent once, with `ahead` bytes in flight."""
+        self.stalls = 0  # after a face that was resent, the queue may still exceed the timeout
+        self._idle = min(self._idle, trip)
         if self._trip is None:
             self._trip, self._ahead = trip, ahead
         else:
@@ -52,10 +61,19 @@ class Pace:
             self._ahead += (ahead - self._ahead) / SMOOTH
 
     def confirmed(self, size: int) -> None:
-        """Raise the limit after a face of `size` bytes was confirmed."""
+        """Adapt the limit after a face of `size` bytes was confirmed."""
+        if (excess := self.round_trip - self._idle - max(QUEUE, self._idle / 2)) > 0:
+            self._shorten_queue(int(size * min(excess, 0.5)))
+            return
         growth = (FAST / max(FAST, self.round_trip)) ** 2
         self.limit = min(self._largest, self.limit + int(size * max(growth, SLOWEST_GROWTH)))
-        self.stalls = 0
+
+    def _shorten_queue(self, size: int) -> None:
+        floor = QUEUE_FLOOR * UNIT
+        if self.limit <= floor:  # the delay is not of this sender's making
+            self._idle = min(self.round_trip, LONGEST_IDLE)
+        else:
+            self.limit = max(floor, self.limit - size)
 
     def lost(self, now: float) -> None:
         """Cut the limit after a face was lost, at most once per round trip."""

@@ -18,6 +18,7 @@ from prometheus_client import Counter, Gauge, Histogram
 from pydantic import AnyUrl
 
 from facefleet.delivery.answers import Answers
+from facefleet.delivery.backlog import Rank
 from facefleet.delivery.coverage import Meter
 from facefleet.delivery.database import OutboxError
 from facefleet.delivery.forecast import Forecast, Forecaster
@@ -64,6 +65,7 @@ class _Taken(NamedTuple):
 
     captured: datetime
     jpeg: bytes
+    rank: Rank
     at: float  # Unix time; later than `captured` if the face was held back as the best of its visit
 
 
@@ -124,12 +126,14 @@ class Sender:
     def start(self) -> None:
         self._thread.start()
 
-    def put(self, captured: datetime, jpeg: bytes, stop: threading.Event) -> None:
+    def put(
+        self, captured: datetime, jpeg: bytes, stop: threading.Event, rank: Rank = Rank.FIRST
+    ) -> None:
         """Queue a face. Wait while the queue is full, unless `stop` is set.
 
         Raises the error that ended the sender, if any.
         """
-        taken = _Taken(captured, jpeg, time.time())
+        taken = _Taken(captured, jpeg, rank, time.time())
         while True:
             self.check()
             try:
@@ -241,7 +245,9 @@ class Sender:
                 batch.append(self._intake.get_nowait())
         if not batch:
             return
-        names, evicted = self._outbox.add((face.captured, face.jpeg) for face in batch)
+        names, evicted = self._outbox.add(
+            ((face.captured, face.jpeg) for face in batch), [face.rank for face in batch]
+        )
         self._batch = []
         self._health.set("outbox", None)
         CAPTURED.inc(len(names))
@@ -255,7 +261,7 @@ class Sender:
             self._fresh[name.seq] = name, face.jpeg
             if len(self._taken) < MOST_TIMED:
                 self._taken[name.seq] = face.at
-            if (late := self._window.fresh(name.seq, len(face.jpeg))) is not None:
+            if (late := self._window.fresh(name.seq, len(face.jpeg), face.rank)) is not None:
                 self._fresh.pop(late, None)
 
     def _send(self, seq: int) -> None:
@@ -327,9 +333,7 @@ class Sender:
         evicted, resent = self._outbox.counts.evicted, 0
         while True:
             if (now := self._outbox.counts.evicted) > evicted:
-                log.warning(
-                    "outbox evicted its oldest faces to make room", faces=now - evicted, all=now
-                )
+                log.warning("outbox evicted faces to make room", faces=now - evicted, all=now)
                 evicted = now
             if self._outbox.changed_elsewhere():
                 self._window.reread()

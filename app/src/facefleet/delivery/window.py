@@ -4,9 +4,9 @@ The clock is passed in: `now` is monotonic, in seconds. A face is represented by
 outbox and its size in bytes.
 
 - At most `size` faces are in the window, and as many of them are in flight as `pace` allows.
-- One place in FRESH_SHARE is for fresh faces, newest first, so that current events show up at once
-  after an outage. The other places are for faces to be resent, then for the backlog, oldest first,
-  because the outbox evicts its oldest faces. If there is no backlog, fresh faces get all places.
+- Fresh faces are sent first, the newest before all others, so that current events show up at once.
+  While there are more of them than the link carries, one place in BACKLOG_SHARE is for faces to be
+  resent, then for the backlog (`backlog`), so that neither waits for ever.
 - A face is treated as lost, and resent, once a face sent clearly later (by GAP or two round trips)
   has been confirmed. If nothing is confirmed at all, the connection has stalled: everything in
   flight is resent, a few faces at a time. A timer per face would resend everything whenever the far
@@ -19,14 +19,15 @@ outbox and its size in bytes.
 import heapq
 import random
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 
+from facefleet.delivery.backlog import Backlog, Rank, Read
 from facefleet.delivery.doubts import Misses, Suspects
 from facefleet.delivery.pace import START, UNIT, Pace
 
 GAP = 0.5  # seconds
-FRESH_SHARE = 4
+BACKLOG_SHARE = 4
 ATTEMPTS = 5
 RETRY = 30.0  # seconds after the first refusal, doubling
 STALL_PAUSE = 60.0  # seconds that faces wait after a second stall with a full window
@@ -47,27 +48,16 @@ class _Flight:
 
 
 class Window:
-    """The state of one sender.
+    """The state of one sender. `backlog` reads the unconfirmed faces."""
 
-    `backlog(after, limit)` returns number and size of unconfirmed faces after `after`, ascending.
-    """
-
-    def __init__(
-        self,
-        size: int,
-        backlog: Callable[[int, int], list[tuple[int, int]]],
-        dice: random.Random | None = None,
-    ) -> None:
+    def __init__(self, size: int, backlog: Read, dice: random.Random | None = None) -> None:
         self._size = size
-        self._backlog = backlog
+        self._backlog = Backlog(backlog, size, self._known)
         self._dice = dice or random.Random()
         self._pace = Pace(size, self._dice)
         self._misses = Misses()
         self._suspects = Suspects()
-        self._cursor = 0  # the backlog has been read up to this number
-        self._old: deque[tuple[int, int]] = deque()  # read ahead from the backlog
-        self._more = True  # the backlog may hold faces beyond the cursor
-        self._fresh: deque[tuple[int, int]] = deque()
+        self._fresh: list[deque[tuple[int, int]]] = [deque() for _ in Rank]
         self._turn = 0
         self._flying: OrderedDict[int, _Flight] = OrderedDict()  # by time of the last transmission
         self._in_flight = 0  # bytes
@@ -86,17 +76,15 @@ class Window:
 
     # -- events --------------------------------------------------------------------------------
 
-    def fresh(self, number: int, size: int) -> int | None:
+    def fresh(self, number: int, size: int, rank: int) -> int | None:
         """Add a face that is new in the outbox. Return one that is no longer fresh, if any."""
-        self._fresh.append((number, size))
-        if len(self._fresh) <= self._size:
+        self._fresh[rank].append((number, size))
+        if sum(map(len, self._fresh)) <= self._size:
             return None
-        late, _ = self._fresh.popleft()
-        if late <= self._cursor:  # the backlog was read beyond this face: read again from there
-            self._cursor = min(late, *(n for n, _ in self._old)) - 1 if self._old else late - 1
-            self._old.clear()
-        self._more = True
-        return late
+        worst = max(rank for rank in Rank if self._fresh[rank])
+        late = self._fresh[worst].popleft()
+        self._backlog.put_back(*late, worst)
+        return late[0]
 
     def connected(self, now: float) -> None:
         """Start over on a new connection. Everything in flight may be lost."""
@@ -205,14 +193,12 @@ class Window:
         self._held -= gone
         self._waiting = [entry for entry in self._waiting if entry[1] not in gone]
         heapq.heapify(self._waiting)
-        self._fresh = deque(face for face in self._fresh if face[0] not in gone)
-        self._old = deque(face for face in self._old if face[0] not in gone)
+        self._fresh = [deque(f for f in faces if f[0] not in gone) for faces in self._fresh]
+        self._backlog.forget(gone)
 
     def reread(self) -> None:
         """Read the backlog again, after another process changed it (by retrying a dead letter)."""
-        self._cursor = 0
-        self._old.clear()
-        self._more = True
+        self._backlog.reread()
 
     # -- sending -------------------------------------------------------------------------------
 
@@ -254,15 +240,15 @@ class Window:
             return None if self._flying else self._launch(*self._take_waiting(), now)
         if not self._has_room():
             return None
-        self._turn = (self._turn + 1) % FRESH_SHARE
+        self._turn = (self._turn + 1) % BACKLOG_SHARE
         full = len(self) >= self._size
-        if not self._turn and not full and (face := self._pick()) is not None:
+        if self._turn and not full and (face := self._newest()) is not None:
             return self._launch(*face, now)
         if due and not full:
             return self._launch(*self._take_waiting(), now)
         if self._again:
             return self._resend(now)
-        if not full and (face := self._pick()) is not None:
+        if not full and (face := self._backlog.take() or self._newest()) is not None:
             return self._launch(*face, now)
         return None
 
@@ -278,25 +264,14 @@ class Window:
             return not self._flying
         return self._has_room() and len(self) < self._size
 
-    def _pick(self) -> tuple[int, int] | None:
-        """Take a face that is not in the window yet."""
-        old = self._oldest() if self._turn or not self._fresh else None
-        if old is not None:
-            return old
-        return self._fresh.pop() if self._fresh else None
+    def _newest(self) -> tuple[int, int] | None:
+        """Take the newest of the best fresh faces."""
+        return next((faces.pop() for faces in self._fresh if faces), None)
 
-    def _oldest(self) -> tuple[int, int] | None:
-        while self._old or self._more:
-            if self._old:
-                return self._old.popleft()
-            found = self._backlog(self._cursor, self._size)
-            self._more = len(found) == self._size
-            if found:
-                self._cursor = found[-1][0]
-            known = {*(number for number, _ in self._fresh), *self._held}
-            known.update(self._flying, self._again)
-            self._old.extend(face for face in found if face[0] not in known)
-        return None
+    def _known(self) -> set[int]:
+        """Return the faces that are not in the backlog."""
+        fresh = (number for faces in self._fresh for number, _ in faces)
+        return {*fresh, *self._held, *self._flying, *self._again}
 
     def _launch(self, number: int, size: int, now: float) -> int:
         if not self._flying:

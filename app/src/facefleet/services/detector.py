@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from prometheus_client import Counter, Gauge, Histogram
 
+from facefleet.delivery.backlog import Rank
 from facefleet.delivery.coverage import Meter
 from facefleet.delivery.outbox import Outbox
 from facefleet.delivery.sender import Sender
@@ -76,7 +77,8 @@ def run(settings: DetectorSettings) -> None:
             jpeg = face.encode(
                 settings.device, settings.camera, detector.name, choice.visit, choice.candidates
             )
-            sender.put(face.captured, jpeg, stop)
+            is_further = choice.visit is not None and not choice.first
+            sender.put(face.captured, jpeg, stop, Rank.FURTHER if is_further else Rank.FIRST)
 
     encoding = Encoding(settings.color == "color", settings.max_face_size, settings.jpeg_quality)
     sender = Sender(
