@@ -205,6 +205,51 @@ def test_a_password_is_refused_and_not_told(monkeypatch: pytest.MonkeyPatch, bro
     assert "hunter2" not in sentence
 
 
+STREAM = "rtsp://192.0.2.7/live"
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ({"USER": "me"}, "USER=***: remove it: only an rtsp or http address has a user"),
+        (
+            {"SOURCE": "rtsp://a:b@192.0.2.7/", "USER": "me"},
+            "USER=***: remove the other user and password from FACEFLEET_SOURCE",
+        ),
+        (
+            {"SOURCE": STREAM, "USER": "me:hunter2"},
+            "USER=***: remove the colon: neither RTSP nor HTTP allows it in a user",
+        ),
+        (
+            {"SOURCE": STREAM, "PASSWORD": "hunter2"},
+            "PASSWORD=***: set FACEFLEET_USER, too",
+        ),
+        (
+            {"SOURCE": STREAM, "USER": "me", "PASSWORD": "hunter2" + "x" * 118},
+            "PASSWORD=***: choose a shorter one: user and password may have 126 characters "
+            "(each of @:/# and the like counts three times)",
+        ),
+    ],
+)
+def test_a_login_that_its_source_cannot_use_is_refused_and_not_told(
+    monkeypatch: pytest.MonkeyPatch, given: dict[str, str], sentence: str
+) -> None:
+    use(monkeypatch, DetectorSettings, **given)
+    assert sentences(DetectorSettings) == [f"FACEFLEET_{sentence}"]
+
+
+def test_user_and_password_are_taken_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    use(monkeypatch, DetectorSettings, SOURCE=STREAM, USER="m@e", PASSWORD="@:/#%41 x")
+    settings = load(DetectorSettings)
+    assert settings.user == "m@e"
+    assert settings.password.get_secret_value() == "@:/#%41 x"
+    assert "%41" not in repr(settings)
+    use(monkeypatch, DetectorSettings, SOURCE=STREAM, USER="me", PASSWORD="x" * 124)
+    assert load(DetectorSettings)
+    use(monkeypatch, DetectorSettings, SOURCE="sample:hopper", USER="", PASSWORD="")
+    assert load(DetectorSettings).user is None
+
+
 @pytest.mark.parametrize(
     ("settings", "name"),
     [

@@ -65,6 +65,15 @@ def camera_environment(camera):
     return {**given, **(camera.get("environment") or {})}
 
 
+def camera_secrets(camera):
+    """Return the part of a detector's environment that others must not see."""
+    return {
+        f"FACEFLEET_{key.upper()}": camera[key]
+        for key in ("source", "user", "password")
+        if camera.get(key) is not None
+    }
+
+
 def fleet_cameras(devices):
     """Return `device/camera` of all cameras of a fleet, from cameras by device."""
     return [f"{device}/{camera['name']}" for device, each in devices.items() for camera in each]
@@ -105,6 +114,7 @@ class FilterModule:
             "camera_environment": camera_environment,
             "camera_paths": camera_paths,
             "camera_problems": camera_problems,
+            "camera_secrets": camera_secrets,
             "fleet_cameras": fleet_cameras,
             "shared_sources": shared_sources,
         }

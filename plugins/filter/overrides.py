@@ -7,7 +7,7 @@ supports (`settings`). The `overrides` of a single entry take precedence.
 import ast
 import re
 
-DERIVED = ("FACEFLEET_HTTP", "FACEFLEET_TLS", "FACEFLEET_PASSWORD")
+DERIVED = ("FACEFLEET_HTTP", "FACEFLEET_TLS", "FACEFLEET_USER", "FACEFLEET_PASSWORD")
 RESOURCES = {"requests": ("cpu", "memory"), "limits": ("cpu", "memory")}
 QUANTITY = re.compile(r"[0-9]+(\.[0-9]+)?(m|[kMGT]|[KMGT]i)?")
 

@@ -189,6 +189,9 @@ def scalar(name, value, spec):
             f"{name} must be {type_name}, not text. On the command line, use JSON: "
             f"-e '{{\"{name}\": ...}}'."
         )
+    # YAML reads 0123 as another number, and true as a truth value: a password would be changed.
+    if spec.get("no_log") and isinstance(value, (bool, int, float)):
+        raise ValueError(f"{name} must be text: put it in quotes.")
     kind = {"list": list, "dict": dict}.get(spec["type"])
     fits = isinstance(value, kind) if kind else not isinstance(value, (list, dict))
     if spec["type"] in ("int", "float") and isinstance(value, bool):

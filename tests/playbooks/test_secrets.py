@@ -49,7 +49,9 @@ all:
         edge-1:
           facefleet_cameras:
             - name: front
-              source: "http://user:{{{{ vault_camera_password }}}}@127.0.0.1:{{{{ camera_port }}}}/"
+              source: "http://127.0.0.1:{{{{ camera_port }}}}/"
+              user: user
+              password: "{{{{ vault_camera_password }}}}"
               fps: 1
 """
 

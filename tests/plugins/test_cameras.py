@@ -72,6 +72,17 @@ def test_each_missing_path_and_each_shared_device_has_a_sentence():
     assert shared.startswith("These cameras have the same device: door and hall (")
 
 
+def test_source_user_and_password_are_secrets():
+    camera = {"name": "yard", "source": "rtsp://192.0.2.1/", "user": "me", "password": "@:/#"}
+    assert plugin.camera_environment(camera) == {}
+    assert plugin.camera_secrets(camera) == {
+        "FACEFLEET_SOURCE": "rtsp://192.0.2.1/",
+        "FACEFLEET_USER": "me",
+        "FACEFLEET_PASSWORD": "@:/#",
+    }
+    assert plugin.camera_secrets(CAMERAS[0]) == {"FACEFLEET_SOURCE": "/dev/video0"}
+
+
 def test_a_detector_is_told_only_what_its_camera_has():
     assert plugin.camera_environment({"name": "door"}) == {}
     camera = {"fps": 3, "min_face": None, "environment": {"FACEFLEET_WINDOW": 8}}

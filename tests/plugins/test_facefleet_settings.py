@@ -53,6 +53,9 @@ def settings(*terms, **variables):
             f"camera 1 of facefleet_cameras must be a dictionary {KEYS}, not text.",
         ),
         (None, f"camera 1 of facefleet_cameras must be a dictionary {KEYS}, not text."),
+        ({**DOOR, "password": 0o123}, "camera door: password must be text: put it in quotes."),
+        ({**DOOR, "password": True}, "camera door: password must be text: put it in quotes."),
+        ({**DOOR, "user": 1.50}, "camera door: user must be text: put it in quotes."),
     ],
 )
 def test_a_camera_has_one_sentence_for_all_that_is_wrong(camera, sentence):

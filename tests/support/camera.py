@@ -9,6 +9,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from support.login import Login
+
 GRAYS = (40, 120, 200)
 
 
@@ -34,6 +36,12 @@ class Stream(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self.server.paths.append(self.path)
+        login = self.server.login
+        if login is not None and not login.accepts(self.headers["Authorization"] or "", "GET"):
+            self.send_response(401)
+            self.send_header("WWW-Authenticate", login.challenge)
+            self.end_headers()
+            return
         if self.path == "/snapshot":
             jpeg = cv2.imencode(".jpg", np.full((48, 64, 3), 120, np.uint8))[1].tobytes()
             self.send_response(200)
@@ -68,13 +76,15 @@ def gray_frame(number: int) -> np.ndarray:
 
 @contextmanager
 def stream(
-    port: int = 0, frame: Callable[[int], np.ndarray] = gray_frame
+    port: int = 0,
+    frame: Callable[[int], np.ndarray] = gray_frame,
+    login: Login | None = None,
 ) -> Iterator[ThreadingHTTPServer]:
     """A server of `Stream`; `paths` are those that it was asked for."""
     server = ThreadingHTTPServer(("127.0.0.1", port), Stream)
     server.dying = threading.Event()
     server.paths = []
-    server.frame = frame
+    server.frame, server.login = frame, login
     thread = threading.Thread(target=server.serve_forever, args=(0.05,))
     thread.start()
     try:

@@ -8,6 +8,7 @@ import os
 import re
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal, TypeVar
+from urllib.parse import quote
 
 from pydantic import (
     AfterValidator,
@@ -27,6 +28,7 @@ from facefleet.errors import SettingsError, printable
 from facefleet.protocol import is_label
 
 PREFIX = "FACEFLEET_"
+LONGEST_LOGIN = 127  # characters of FFmpeg's buffer for user, colon and password of a URL
 
 
 def _label(text: str) -> str:
@@ -54,6 +56,32 @@ def _model(path: Path | None, others: ValidationInfo) -> Path | None:
     if path is not None and others.data.get("detector") == "haar":
         raise ValueError("remove it: only the detector yunet has a model")
     return path
+
+
+def _user(user: str | None, others: ValidationInfo) -> str | None:
+    found = re.match(r"(?:rtsps?|https?)://([^/?#]*)", others.data.get("source", ""), re.IGNORECASE)
+    if user is None:
+        return None
+    if found is None:
+        raise ValueError("remove it: only an rtsp or http address has a user")
+    if "@" in found[1]:
+        raise ValueError("remove the other user and password from FACEFLEET_SOURCE")
+    if ":" in user:
+        raise ValueError("remove the colon: neither RTSP nor HTTP allows it in a user")
+    return user
+
+
+def _password(password: SecretStr | None, others: ValidationInfo) -> SecretStr | None:
+    if password is None or "user" not in others.data:
+        return password
+    if (user := others.data["user"]) is None:
+        raise ValueError("set FACEFLEET_USER, too")
+    if len(quote(f"{user}:{password.get_secret_value()}", safe=":")) > LONGEST_LOGIN:
+        raise ValueError(
+            f"choose a shorter one: user and password may have {LONGEST_LOGIN - 1} characters "
+            "(each of @:/# and the like counts three times)"
+        )
+    return password
 
 
 def _address(text: str) -> str:
@@ -141,6 +169,10 @@ class DetectorSettings(ServiceSettings):
     camera: Label
     source: str = Field(min_length=1)
     """sample:astronaut, sample:hopper, /dev/video0, an rtsp/http address, a video, a folder."""
+    user: Annotated[str | None, AfterValidator(_user)] = None
+    """User of an rtsp or http camera, as the camera knows it: nothing is escaped."""
+    password: Annotated[SecretStr | None, AfterValidator(_password)] = None
+    """The user's password, likewise."""
     fps: float = Field(5, gt=0, le=120)
     """Frames per second that are searched for faces."""
     detector: Literal["yunet", "haar"] = "yunet"
@@ -270,10 +302,12 @@ def _sentence(problem: dict) -> str:
     message = problem["msg"].removeprefix("Value error, ")
     if problem["input"] is None:
         return f"{name} is empty: give it a value, or remove it"
-    return f"{name}={_redacted(printable(str(problem['input'])))}: {message}"
+    return f"{name}={_redacted(name, printable(str(problem['input'])))}: {message}"
 
 
-def _redacted(value: str) -> str:
+def _redacted(name: str, value: str) -> str:
     """Return a value for the log, or *** if it may contain a password, as an address may."""
+    if name.endswith(("PASSWORD", "USER")):
+        return "***"
     address = re.fullmatch(r"[a-z]+://(\[[0-9a-f:]+\]|[\w.-]*)(:\d*)?/?", value, re.IGNORECASE)
     return value if address or not re.search(r"@|%40|//", value) else "***"

@@ -410,8 +410,11 @@ def test_a_source_that_gives_nothing_is_told_and_tried_again(rig: Rig, source: s
     assert "Traceback" not in process.log.read_text()
 
 
-def test_a_password_of_a_camera_is_not_told(rig: Rig) -> None:
-    process, url = detector(rig, source=f"rtsp://user:hunter2@127.0.0.1:{free_port()}/x")
+@pytest.mark.parametrize("apart", [False, True])
+def test_a_password_of_a_camera_is_not_told(rig: Rig, apart: bool) -> None:
+    login = {"user": "user", "password": "hunter2"} if apart else {}
+    address = f"{'' if apart else 'user:hunter2@'}127.0.0.1:{free_port()}/x"
+    process, url = detector(rig, source=f"rtsp://{address}", **login)
     await_true(lambda: camera_problem(url) not in ("", "not available yet"), "readiness tells")
     assert "hunter2" not in unmet(url)
     assert process.stop(5) == 0

@@ -1,7 +1,7 @@
 """Nothing of a source is shown that may be a secret."""
 
 import pytest
-from facefleet.vision.addresses import scheme, shown
+from facefleet.vision.addresses import scheme, shown, with_login
 
 HIDDEN = "(not shown: it may be secret)"
 
@@ -48,6 +48,20 @@ HIDDEN = "(not shown: it may be secret)"
 )
 def test_only_what_is_known_to_be_no_secret_is_shown(source: str, expected: str) -> None:
     assert shown(source) == expected
+
+
+@pytest.mark.parametrize(
+    ("address", "user", "password", "url"),
+    [
+        ("rtsp://cam.lan/live", "me", "secret", "rtsp://me:secret@cam.lan/live"),
+        ("HTTP://cam.lan:81", "me", "@:/#?%", "HTTP://me:%40%3A%2F%23%3F%25@cam.lan:81"),
+        ("rtsp://[2001:db8::7]/a@b", "m e", "\u00fc", "rtsp://m%20e:%C3%BC@[2001:db8::7]/a@b"),
+        ("rtsp://cam.lan", "me", "", "rtsp://me:@cam.lan"),
+    ],
+)
+def test_user_and_password_are_escaped_and_not_shown(address, user, password, url) -> None:
+    assert with_login(address, user, password) == url
+    assert shown(url) in (shown(address), f"{shown(address).split('://')[0]}://...")
 
 
 @pytest.mark.parametrize("source", ["rtsp://cam", "RTSPS://cam", "http://cam", "Https://cam"])

@@ -15,6 +15,7 @@ from facefleet.logging import log
 from facefleet.runtime import freeze_gc, on_shutdown
 from facefleet.settings import DetectorSettings
 from facefleet.views import NO_STREAM, REMEDIES, SEEN, View
+from facefleet.vision.addresses import with_login
 from facefleet.vision.camera import Camera, Frame
 from facefleet.vision.detectors import Detector, load_detector
 from facefleet.vision.faces import Encoding, Face, cut_face
@@ -89,7 +90,7 @@ def run(settings: DetectorSettings) -> None:
     sender.start()
     freeze_gc()
     log.info("watching", detector=detector.name)
-    camera = Camera(settings.source, settings.fps, camera_state, stop)
+    camera = Camera(_address(settings), settings.fps, camera_state, stop)
     broken = 0
     try:
         for frame in camera:
@@ -152,6 +153,13 @@ class _Watch:
         self._coverage.change(state, time.monotonic(), time.time())
         for view in View:
             VIEW.labels(view).set(self._has_stream and view is self._judge.view)
+
+
+def _address(settings: DetectorSettings) -> str:
+    if settings.user is None:
+        return settings.source
+    password = settings.password.get_secret_value() if settings.password else ""
+    return with_login(settings.source, settings.user, password)
 
 
 def _candidates(frame: Frame, detector: Detector, encoding: Encoding) -> list[Candidate[Face]]:

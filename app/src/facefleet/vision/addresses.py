@@ -1,7 +1,11 @@
-"""Redact a camera's source for logs: show only parts that cannot be secret."""
+"""Add user and password to a camera's address, and redact it for logs.
+
+A redacted source has only parts that cannot be secret.
+"""
 
 import ipaddress
 import re
+from urllib.parse import quote
 
 STREAMS = ("rtsp", "rtsps", "http", "https")
 
@@ -19,6 +23,13 @@ def scheme(source: str) -> str | None:
     """Return the scheme of a stream's URL in lower case, or None for other sources."""
     found, separator, _ = source.partition("://")
     return found.lower() if separator and found.lower() in STREAMS else None
+
+
+def with_login(address: str, user: str, password: str) -> str:
+    """Return the URL of a stream, which has no user yet, with user and password."""
+    known, separator, rest = address.partition("://")
+    # FFmpeg sends no user without a colon after it.
+    return f"{known}{separator}{quote(user, safe='')}:{quote(password, safe='')}@{rest}"
 
 
 def shown(source: str) -> str:

@@ -15,6 +15,8 @@ from facefleet.vision.pictures import bounded
 # might contain a URL with its password.
 os.environ["OPENCV_FFMPEG_LOGLEVEL"] = "-8"
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+# Over UDP, frames lose packets, and firewalls and network policies drop them all.
+os.environ.setdefault("OPENCV_FFMPEG_CAPTURE_OPTIONS", "rtsp_transport;tcp")
 
 _TIMEOUT = 10.0  # seconds without a frame until a camera counts as gone
 # OpenCV fails in the same way for a broken packet and at the end of a file. This many consecutive
