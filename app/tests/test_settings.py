@@ -130,6 +130,12 @@ def test_a_setting_of_another_command_is_unknown(monkeypatch: pytest.MonkeyPatch
         (DetectorSettings, "FPS", "inf"),
         (DetectorSettings, "FPS", "fast"),
         (DetectorSettings, "FPS", ""),
+        (DetectorSettings, "PIXEL_FORMAT", "RGB3"),
+        (DetectorSettings, "PIXEL_FORMAT", "MJPG"),  # as the source is a sample
+        (DetectorSettings, "RESOLUTION", "1280x720"),
+        (DetectorSettings, "RESOLUTION", "1280"),
+        (DetectorSettings, "ROTATION", "45"),
+        (DetectorSettings, "ROTATION", "360"),
         (DetectorSettings, "MIN_FACE", "15"),
         (DetectorSettings, "COLOR", "sepia"),
         (DetectorSettings, "MAX_FACE_SIZE", "63"),
@@ -238,6 +244,23 @@ def test_a_login_that_its_source_cannot_use_is_refused_and_not_told(
     assert sentences(DetectorSettings) == [f"FACEFLEET_{sentence}"]
 
 
+@pytest.mark.parametrize("source", ["/srv/pictures", "rtsp://192.0.2.7/", "sample:hopper"])
+def test_what_only_a_device_has_is_refused_elsewhere(
+    monkeypatch: pytest.MonkeyPatch, source: str
+) -> None:
+    given = {"PIXEL_FORMAT": "MJPG", "RESOLUTION": "1280x720"}
+    use(monkeypatch, DetectorSettings, SOURCE=source, ROTATION="90", **given)
+    assert sentences(DetectorSettings) == [
+        f"FACEFLEET_{name}={value}: remove it: only a camera of this machine (/dev/...) has this "
+        "setting"
+        for name, value in given.items()
+    ]
+    monkeypatch.setenv("FACEFLEET_SOURCE", "/dev/video0")
+    settings = load(DetectorSettings)
+    assert (settings.pixel_format, settings.resolution) == ("MJPG", "1280x720")
+    assert settings.rotation == 90
+
+
 def test_user_and_password_are_taken_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
     use(monkeypatch, DetectorSettings, SOURCE=STREAM, USER="m@e", PASSWORD="@:/#%41 x")
     settings = load(DetectorSettings)
@@ -272,6 +295,7 @@ def test_what_is_not_said_has_a_default(monkeypatch: pytest.MonkeyPatch) -> None
     settings = load(DetectorSettings)
     assert settings.broker.port == 1883
     assert settings.outbox_max_bytes == 2 << 30
+    assert (settings.pixel_format, settings.resolution, settings.rotation) == (None, None, 0)
     assert (settings.detector, settings.model) == ("yunet", None)
     assert (settings.capture, settings.faces_per_visit) == ("visits", 3)
     assert (settings.color, settings.max_face_size, settings.jpeg_quality) == ("gray", 800, 90)

@@ -6,21 +6,38 @@ from urllib.parse import quote
 # Least and greatest value of a setting (docs/settings.md).
 RANGES = {"jpeg_quality": (30, 95), "max_face_size": (64, 800)}
 STREAM = re.compile(r"(?:rtsps?|https?)://([^/?#]*)", re.IGNORECASE)
+OF_DEVICES = ("pixel_format", "resolution")
+RESOLUTION = re.compile(r"[1-9][0-9]{1,3}x[1-9][0-9]{1,3}")
 LONGEST_LOGIN = 127  # characters of FFmpeg's buffer for user, colon and password of a URL
 
 
-def camera_setting_problems(cameras):
-    """Return a sentence for each invalid setting of a camera. None has a secret."""
+def camera_setting_problems(cameras, environment=None):
+    """Return a sentence for each invalid setting of a camera. None has a secret.
+
+    `environment`: that of all detectors, with settings for cameras without their own.
+    """
     return [
         f"The camera {camera['name']} has {problem}."
-        for camera in cameras
-        for problem in [*range_problems(camera), *login_problems(camera)]
+        for camera in (with_defaults(camera, environment) for camera in cameras)
+        for check in (range_problems, login_problems, device_problems)
+        for problem in check(camera)
     ]
+
+
+def with_defaults(camera, environment):
+    given = environment if isinstance(environment, dict) else {}
+    defaults = {
+        key: given[name]
+        for key in (*RANGES, *OF_DEVICES)
+        if given.get(name := f"FACEFLEET_{key.upper()}") is not None
+    }
+    return {**defaults, **{key: value for key, value in camera.items() if value is not None}}
 
 
 def range_problems(camera):
     for key, (least, most) in RANGES.items():
-        if camera.get(key) is not None and not least <= camera[key] <= most:
+        value = str(camera.get(key, least))
+        if not (value.isdecimal() and least <= int(value) <= most):
             yield f"an invalid {key}: set it to a number from {least} to {most}"
 
 
@@ -42,6 +59,15 @@ def login_problems(camera):
             f"a password that is too long: user and password may have {LONGEST_LOGIN - 1} "
             "characters (each of @:/# and the like counts three times)"
         )
+
+
+def device_problems(camera):
+    resolution = camera.get("resolution")
+    if resolution is not None and not RESOLUTION.fullmatch(str(resolution)):
+        yield "an invalid resolution: set it to width and height in pixels, such as 1280x720"
+    for key in OF_DEVICES:
+        if camera.get(key) is not None and not camera["source"].startswith("/dev/"):
+            yield f"a {key}, which only a camera of the machine itself (/dev/...) has: remove it"
 
 
 class FilterModule:

@@ -2,6 +2,7 @@
 
 import camera_checks as plugin
 import pytest
+from facefleet import settings
 from facefleet.settings import LONGEST_LOGIN, DetectorSettings
 
 
@@ -59,3 +60,39 @@ def test_a_login_of_a_stream_is_accepted():
     for password in (None, "", "x" * 124, "@" * 41):
         camera = {"name": "door", "source": "http://192.0.2.7/a@b", "user": "me"}
         assert plugin.camera_setting_problems([{**camera, "password": password}]) == []
+
+
+@pytest.mark.parametrize("source", ["/srv/pictures", "rtsp://192.0.2.7/", "sample:hopper"])
+def test_what_only_a_device_has_is_refused_elsewhere(source):
+    camera = {"name": "door", "source": source, "pixel_format": "MJPG", "resolution": "1280x720"}
+    assert plugin.camera_setting_problems([{**camera, "rotation": 90}]) == [
+        f"The camera door has a {key}, which only a camera of the machine itself (/dev/...) has: "
+        "remove it."
+        for key in ("pixel_format", "resolution")
+    ]
+    assert plugin.camera_setting_problems([{**camera, "source": "/dev/video0"}]) == []
+
+
+@pytest.mark.parametrize("resolution", ["1280", "1280x", "0x720", "1280x72000", "1280*720", "hd"])
+def test_a_resolution_is_width_and_height(resolution):
+    camera = {"name": "door", "source": "/dev/video0", "resolution": resolution}
+    assert plugin.camera_setting_problems([camera]) == [
+        "The camera door has an invalid resolution: set it to width and height in pixels, such as "
+        "1280x720."
+    ]
+    with pytest.raises(ValueError, match="give width and height in pixels, such as 1280x720"):
+        settings._resolution(resolution)
+
+
+def test_a_default_of_all_detectors_is_checked_for_each_camera():
+    environment = {"FACEFLEET_RESOLUTION": "1280x720", "FACEFLEET_JPEG_QUALITY": "100"}
+    cameras = [
+        {"name": "door", "source": "/dev/video0", "jpeg_quality": 90},
+        {"name": "yard", "source": "rtsp://192.0.2.7/"},
+    ]
+    assert plugin.camera_setting_problems(cameras, environment) == [
+        "The camera yard has an invalid jpeg_quality: set it to a number from 30 to 95.",
+        "The camera yard has a resolution, which only a camera of the machine itself (/dev/...) "
+        "has: remove it.",
+    ]
+    assert plugin.camera_setting_problems(cameras, "no dictionary") == []

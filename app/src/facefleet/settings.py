@@ -84,6 +84,18 @@ def _password(password: SecretStr | None, others: ValidationInfo) -> SecretStr |
     return password
 
 
+def _of_device(value: str | None, others: ValidationInfo) -> str | None:
+    if value is not None and not others.data.get("source", "/dev/").startswith("/dev/"):
+        raise ValueError("remove it: only a camera of this machine (/dev/...) has this setting")
+    return value
+
+
+def _resolution(text: str | None) -> str | None:
+    if text is not None and not re.fullmatch(r"[1-9]\d{1,3}x[1-9]\d{1,3}", text, re.ASCII):
+        raise ValueError("give width and height in pixels, such as 1280x720")
+    return text
+
+
 def _address(text: str) -> str:
     found = re.fullmatch(r"([^:\s\[\]]+|\[[0-9a-fA-F:.%]+\]):(\d{1,5})", text, re.ASCII)
     if found is None or not 0 < int(found[2]) < 1 << 16:
@@ -173,6 +185,14 @@ class DetectorSettings(ServiceSettings):
     """User of an rtsp or http camera, as the camera knows it: nothing is escaped."""
     password: Annotated[SecretStr | None, AfterValidator(_password)] = None
     """The user's password, likewise."""
+    pixel_format: Annotated[Literal["MJPG", "YUYV"] | None, AfterValidator(_of_device)] = None
+    """What a camera of this machine sends; unset, it chooses."""
+    resolution: Annotated[str | None, AfterValidator(_resolution), AfterValidator(_of_device)] = (
+        None
+    )
+    """The same in pixels, such as 1280x720."""
+    rotation: int = Field(0, ge=0, le=270, multiple_of=90)
+    """Degrees by which frames are turned clockwise."""
     fps: float = Field(5, gt=0, le=120)
     """Frames per second that are searched for faces."""
     detector: Literal["yunet", "haar"] = "yunet"

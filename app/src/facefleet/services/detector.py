@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from prometheus_client import Counter, Gauge, Histogram
 
@@ -19,6 +19,7 @@ from facefleet.vision.addresses import with_login
 from facefleet.vision.camera import Camera, Frame
 from facefleet.vision.detectors import Detector, load_detector
 from facefleet.vision.faces import Encoding, Face, cut_face
+from facefleet.vision.options import Options
 from facefleet.vision.rate import FrameRate
 from facefleet.vision.view import ViewJudge
 from facefleet.vision.visits import BestOfVisit, Candidate, Choice, Chooser, EveryFace
@@ -90,7 +91,7 @@ def run(settings: DetectorSettings) -> None:
     sender.start()
     freeze_gc()
     log.info("watching", detector=detector.name)
-    camera = Camera(_address(settings), settings.fps, camera_state, stop)
+    camera = _camera(settings, camera_state, stop)
     broken = 0
     try:
         for frame in camera:
@@ -155,11 +156,15 @@ class _Watch:
             VIEW.labels(view).set(self._has_stream and view is self._judge.view)
 
 
-def _address(settings: DetectorSettings) -> str:
-    if settings.user is None:
-        return settings.source
-    password = settings.password.get_secret_value() if settings.password else ""
-    return with_login(settings.source, settings.user, password)
+def _camera(
+    settings: DetectorSettings, on_state: Callable[[str | None], None], stop: threading.Event
+) -> Camera:
+    source = settings.source
+    if settings.user is not None:
+        password = settings.password.get_secret_value() if settings.password else ""
+        source = with_login(source, settings.user, password)
+    options = Options(settings.pixel_format, settings.resolution, settings.rotation)
+    return Camera(source, settings.fps, on_state, stop, options)
 
 
 def _candidates(frame: Frame, detector: Detector, encoding: Encoding) -> list[Candidate[Face]]:

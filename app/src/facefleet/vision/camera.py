@@ -10,6 +10,7 @@ import numpy as np
 
 from facefleet.vision.errors import CameraEndedError, CameraError
 from facefleet.vision.feed import Feed
+from facefleet.vision.options import DEFAULT, Options
 
 _FIRST_WAIT = 0.5  # seconds
 _LONGEST_WAIT = 30.0
@@ -28,10 +29,10 @@ class Frame:
 class Camera:
     """Iterates over the frames of a source, at most `fps` per second, until `stop` is set.
 
-    `source` is anything that `sources.open_source` accepts. `on_state` is called with a sentence on
-    each failure, and with None on the first good frame at the start and after a failure. A source
-    that ends is opened again: a recording starts over, and a URL that returns a single image is
-    requested again.
+    `source` and `options` are what `sources.open_source` accepts. `on_state` is called with a
+    sentence on each failure, and with None on the first good frame at the start and after a
+    failure. A source that ends is opened again: a recording starts over, and a URL that returns a
+    single image is requested again.
     """
 
     def __init__(
@@ -40,8 +41,9 @@ class Camera:
         fps: float,
         on_state: Callable[[str | None], None],
         stop: threading.Event,
+        options: Options = DEFAULT,
     ) -> None:
-        self._feed = Feed(source)
+        self._feed = Feed(source, options)
         self._period = 1 / fps
         self._on_state = on_state
         self._stop = stop

@@ -9,6 +9,7 @@ import numpy as np
 
 from facefleet.vision.addresses import scheme, shown
 from facefleet.vision.errors import CameraEndedError, CameraError
+from facefleet.vision.options import Options
 from facefleet.vision.pictures import bounded
 
 # This module reports errors in sentences. Messages of OpenCV and FFmpeg would only add noise, and
@@ -23,6 +24,7 @@ _TIMEOUT = 10.0  # seconds without a frame until a camera counts as gone
 # failures, which take some milliseconds at the end, count as the end.
 _BROKEN_PACKETS = 10_000
 _BROKEN_FRAMES = 100  # in a row
+_SIDES = (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT)
 
 
 class _Capture:
@@ -91,7 +93,7 @@ class DeviceSource(_Capture):
 
     live = True
 
-    def __init__(self, device: str) -> None:
+    def __init__(self, device: str, options: Options) -> None:
         if not Path(device).exists():
             raise CameraError(
                 f"There is no camera {shown(device)}: plug it in, or correct its path."
@@ -104,6 +106,23 @@ class DeviceSource(_Capture):
             "stop other programs that use it, and add this user to the group video.",
         )
         self._capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)  # queue no old frames
+        self._configure(options)
+
+    def _configure(self, options: Options) -> None:
+        if options.fourcc is not None:
+            self._capture.set(cv2.CAP_PROP_FOURCC, options.fourcc)
+        if options.size is not None:
+            for name, side in zip(_SIDES, options.size, strict=True):
+                self._capture.set(name, side)
+        # A driver chooses something else if it does not support what is asked for.
+        width, height = (int(self._capture.get(name)) for name in _SIDES)
+        unmet = options.unmet(int(self._capture.get(cv2.CAP_PROP_FOURCC)), (width, height))
+        if unmet is not None:
+            self.close()
+            raise CameraError(
+                f"{self._name} {unmet}: choose a pixel_format and a resolution that "
+                "`v4l2-ctl --list-formats-ext` lists."
+            )
 
     def _over(self) -> CameraError:
         return CameraError(f"{self._name} sends no more frames: check that it is connected.")

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+from dataclasses import asdict
 from threading import Event
 
 import numpy as np
@@ -17,6 +18,7 @@ from facefleet.errors import printable
 from facefleet.logging import log
 from facefleet.vision.addresses import shown
 from facefleet.vision.errors import CameraEndedError, CameraError
+from facefleet.vision.options import DEFAULT, Options
 from facefleet.vision.reader import MESSAGE, NEXT
 
 _POLL_INTERVAL = 0.2  # seconds between checks of `stop` while waiting for a frame
@@ -33,8 +35,9 @@ class Feed:
     request returns the next frame, not one from a queue.
     """
 
-    def __init__(self, source: str) -> None:
+    def __init__(self, source: str, options: Options = DEFAULT) -> None:
         self._source = source
+        self._options = options
         self._name = shown(source)
         self._process: subprocess.Popen | None = None
         self._file: str | None = None  # the file that the process is reading
@@ -89,8 +92,9 @@ class Feed:
                 pass_fds=handles,
             )
         # Not as an argument, which every user of the machine can read.
+        order = {"source": self._source, "options": asdict(self._options), "skip": self._skip}
         with contextlib.suppress(BrokenPipeError):
-            self._control.send(json.dumps({"source": self._source, "skip": self._skip}).encode())
+            self._control.send(json.dumps(order).encode())
 
     def _await_frame(self, stop: Event) -> np.ndarray | None:
         deadline = time.monotonic() + _HANG_TIMEOUT

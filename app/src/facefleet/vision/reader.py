@@ -5,8 +5,9 @@ ends, and is started again. The process with the outbox is not affected.
 
 Run as `python -m facefleet.vision.reader SOCKET MEMORY`. SOCKET is the descriptor of a Unix socket
 that preserves message boundaries; MEMORY is that of an in-memory file for frames. The first message
-is JSON, `{"source": ..., "skip": [file, ...]}`. After that, each NEXT requests one frame. The
-response is an object with one of the first three keys, after any number of "file" and "skipped":
+is JSON, `{"source": ..., "options": {...}, "skip": [file, ...]}`. After that, each NEXT requests
+one frame. The response is an object with one of the first three keys, after any number of "file"
+and "skipped":
   frame    [height, width]: the frame is in MEMORY until the next NEXT; "broken" counts losses;
            "cut" says that it does not continue the last frame; "live", that a camera took it
            just now
@@ -31,6 +32,7 @@ import numpy as np
 
 from facefleet.vision.addresses import shown
 from facefleet.vision.errors import CameraEndedError, CameraError
+from facefleet.vision.options import Options, turned
 from facefleet.vision.sources import LiveSource, Source, open_source
 
 NEXT = b"next"
@@ -51,6 +53,7 @@ class _Reader:
         self._requested = False  # a request is pending
         order = json.loads(self._receive())
         self._source: str = order["source"]
+        self._options = Options(**order["options"])
         self._skip: set[str] = set(order["skip"])
 
     def run(self) -> None:
@@ -58,7 +61,7 @@ class _Reader:
         while True:
             self._await_request()
             try:
-                with closing(open_source(self._source, self._on_file, self._on_skip)) as source:
+                with closing(self._open()) as source:
                     if source.live:
                         self._live(source)
                     else:
@@ -70,6 +73,9 @@ class _Reader:
             except (cv2.error, MemoryError):
                 name = shown(self._source)
                 self._answer({"error": f"{name} needs too much memory: lower its resolution."})
+
+    def _open(self) -> Source:
+        return open_source(self._source, self._options, self._on_file, self._on_skip)
 
     def _live(self, source: LiveSource) -> None:
         """Grab every frame, but decode only those that are requested."""
@@ -88,6 +94,7 @@ class _Reader:
             cut = source.stills
 
     def _pass_on(self, image: np.ndarray, source: Source, *, cut: bool) -> None:
+        image = turned(image, self._options.rotation)
         height, width = image.shape[:2]
         if image.nbytes > self._size:
             self._size = image.nbytes

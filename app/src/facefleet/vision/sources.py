@@ -10,6 +10,7 @@ from facefleet.vision.addresses import scheme, shown
 from facefleet.vision.capture import DeviceSource, StreamSource, VideoSource
 from facefleet.vision.errors import CameraError
 from facefleet.vision.folder import FolderSource
+from facefleet.vision.options import DEFAULT, Options
 from facefleet.vision.sample import Sample
 
 
@@ -46,6 +47,7 @@ class LiveSource(Source, Protocol):
 
 def open_source(
     source: str,
+    options: Options = DEFAULT,
     on_file: Callable[[Path], bool] = lambda _file: True,
     on_skip: Callable[[Path, str], None] = lambda _file, _reason: None,
 ) -> Source:
@@ -60,7 +62,7 @@ def open_source(
     if scheme(source) is not None:
         return StreamSource(source)
     if source.startswith("/dev/"):
-        return DeviceSource(source)
+        return DeviceSource(source, options)
     path = Path(source)
     try:
         if path.is_dir():
