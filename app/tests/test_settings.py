@@ -137,6 +137,7 @@ def test_a_setting_of_another_command_is_unknown(monkeypatch: pytest.MonkeyPatch
         (DetectorSettings, "ROTATION", "45"),
         (DetectorSettings, "ROTATION", "360"),
         (DetectorSettings, "MIN_FACE", "15"),
+        (DetectorSettings, "SEARCH", "some"),
         (DetectorSettings, "COLOR", "sepia"),
         (DetectorSettings, "MAX_FACE_SIZE", "63"),
         (DetectorSettings, "MAX_FACE_SIZE", "801"),
@@ -298,6 +299,7 @@ def test_what_is_not_said_has_a_default(monkeypatch: pytest.MonkeyPatch) -> None
     assert (settings.pixel_format, settings.resolution, settings.rotation) == (None, None, 0)
     assert (settings.detector, settings.model) == ("yunet", None)
     assert (settings.capture, settings.faces_per_visit) == ("visits", 3)
+    assert settings.search == "moving"
     assert (settings.color, settings.max_face_size, settings.jpeg_quality) == ("gray", 800, 90)
 
 

@@ -4,7 +4,7 @@ PATHS = ("source", "model")  # keys of a camera that may be paths on its device
 # Keys of a camera that are settings of its detector, each FACEFLEET_<KEY> (docs/settings.md).
 SETTINGS = (
     *("capture", "color", "detector", "faces_per_visit", "fps", "jpeg_quality", "max_face_size"),
-    *("min_face", "pixel_format", "resolution", "rotation"),
+    *("min_face", "pixel_format", "resolution", "rotation", "search"),
 )
 
 

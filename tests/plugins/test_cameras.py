@@ -91,7 +91,7 @@ def test_a_detector_is_told_only_what_its_camera_has():
         {
             **{"detector": "haar", "capture": "visits", "faces_per_visit": 5, "min_face": 40},
             **{"color": "color", "max_face_size": 200, "jpeg_quality": 75},
-            **{"pixel_format": "MJPG", "resolution": "1280x720", "rotation": 90},
+            **{"pixel_format": "MJPG", "resolution": "1280x720", "rotation": 90, "search": "every"},
         }
     ) == {
         "FACEFLEET_CAPTURE": "visits",
@@ -104,4 +104,5 @@ def test_a_detector_is_told_only_what_its_camera_has():
         "FACEFLEET_PIXEL_FORMAT": "MJPG",
         "FACEFLEET_RESOLUTION": "1280x720",
         "FACEFLEET_ROTATION": 90,
+        "FACEFLEET_SEARCH": "every",
     }

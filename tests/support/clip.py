@@ -6,16 +6,18 @@ Every frame is computed from its time, so that a clip of any frame rate shows th
 the same frame is the same each time.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.resources import files
 
 import cv2
 import numpy as np
+from facefleet.vision.attention import Attention
 from facefleet.vision.boxes import Box, overlap
 from facefleet.vision.detectors import load_detector
 from facefleet.vision.faces import cut_face
+from facefleet.vision.motion import Motion
 from facefleet.vision.sample import FACES
 from facefleet.vision.visits import Candidate, Choice, Chooser
 
@@ -101,10 +103,11 @@ VISITS = (
 
 
 class Clip:
-    """The frames, at `fps` a second."""
+    """The frames, at `fps` a second, of these visits."""
 
-    def __init__(self, fps: float) -> None:
+    def __init__(self, fps: float, visits: Sequence[Visit] = VISITS) -> None:
         self.fps = fps
+        self.visits = visits
         self.frames = int(SECONDS * fps)
         self._people = {name: _cut_out(name) for name in FACES}
         blurred = {
@@ -124,7 +127,7 @@ class Clip:
     def frame(self, n: int) -> np.ndarray:
         second, (width, height) = n / self.fps, SIZE
         image = self._wall.copy()
-        for visit, (x, y, tall) in sorted(_there(second), key=lambda each: each[1][2]):
+        for visit, (x, y, tall) in sorted(self._there(second), key=lambda each: each[1][2]):
             people = self._blurred if second < visit.blur else self._people
             portrait, mask, face = people[visit.person]
             zoom = tall / face[3]
@@ -149,7 +152,7 @@ class Clip:
     def truth(self, n: int) -> list[Truth]:
         second = n / self.fps
         found = []
-        people = sorted(_there(second), key=lambda each: each[1][2], reverse=True)
+        people = sorted(self._there(second), key=lambda each: each[1][2], reverse=True)
         free = np.ones(SIZE[::-1], bool)
         begin, end, left, right = _PILLAR
         if begin <= second < end:
@@ -168,6 +171,15 @@ class Clip:
             free[inside] = False
         return found
 
+    def _there(self, second: float) -> list[tuple[Visit, tuple[float, float, float]]]:
+        found = []
+        for visit in self.visits:
+            seconds, *places = zip(*visit.way, strict=True)
+            if seconds[0] <= second < seconds[-1]:
+                x, y, tall = (float(np.interp(second, seconds, values)) for values in places)
+                found.append((visit, (x, y, tall)))
+        return found
+
 
 @dataclass(frozen=True)
 class Captured:
@@ -183,10 +195,13 @@ class Captured:
 
 def play(clip: Clip, chooser: Chooser, detector: str = "yunet") -> list[Captured]:
     """Capture the faces that `chooser` chooses, to the end of the clip."""
-    detect, found = load_detector(detector, 60), []
+    detect, attention, found = load_detector(detector, 60), Attention(Motion(60)), []
     for second, image, truths in clip:
         captured = datetime.fromtimestamp(second, UTC)
-        faces = [cut_face(image, one, captured) for one in detect(image)]
+        wanted = attention.wants(image, cut=False, now=second)
+        faces = [cut_face(image, one, captured) for one in detect(image)] if wanted else []
+        if faces:
+            attention.saw_face(second)
         candidates = [
             Candidate(face.detection.box, face.quality, (face, shown(face.detection.box, truths)))
             for face in faces
@@ -201,16 +216,6 @@ def _captured(chosen: float, choice: Choice) -> Captured:
     jpeg = face.encode("edge-1", "front", "yunet", choice.visit, choice.candidates)
     visit = truth.visit if truth else None
     return Captured(face.captured.timestamp(), chosen, visit, face.quality, choice, jpeg)
-
-
-def _there(second: float) -> list[tuple[Visit, tuple[float, float, float]]]:
-    found = []
-    for visit in VISITS:
-        seconds, *places = zip(*visit.way, strict=True)
-        if seconds[0] <= second < seconds[-1]:
-            x, y, tall = (float(np.interp(second, seconds, values)) for values in places)
-            found.append((visit, (x, y, tall)))
-    return found
 
 
 def _cut_out(name: str) -> tuple[np.ndarray, np.ndarray, Box]:

@@ -194,7 +194,9 @@ class DetectorSettings(ServiceSettings):
     rotation: int = Field(0, ge=0, le=270, multiple_of=90)
     """Degrees by which frames are turned clockwise."""
     fps: float = Field(5, gt=0, le=120)
-    """Frames per second that are searched for faces."""
+    """Frames per second that are watched."""
+    search: Literal["moving", "every"] = "moving"
+    """Search frames for faces while something moves or a face is in view, or every frame."""
     detector: Literal["yunet", "haar"] = "yunet"
     model: Annotated[Path | None, AfterValidator(_model)] = None
     """Another YuNet ONNX file than the one of this package."""

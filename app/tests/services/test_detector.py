@@ -358,9 +358,15 @@ def test_who_looks_at_far_fewer_frames_than_asked_for_says_so(rig: Rig) -> None:
     broker = f"mqtt://127.0.0.1:{port}"
     with stream() as server:  # of 25 frames a second
         source = f"http://127.0.0.1:{server.server_port}/live"
-        process, _ = detector(rig, broker, source=source, fps=60)
+        process, url = detector(rig, broker, source=source, fps=60)
         sentence = "of 60 frames per second"
         await_true(lambda: sentence in process.log.read_text(), "it says so", 60)
+
+        def mostly_still() -> bool:
+            found = metrics(url)
+            return found["facefleet_frames_still_total"] > found["facefleet_frames_total"]
+
+        await_true(mostly_still, "frames in which nothing moves are not searched")
         assert process.stop(5) == 0
 
 

@@ -3,9 +3,11 @@
 import numpy as np
 import pytest
 from facefleet.settings import DetectorSettings
+from facefleet.vision.attention import LINGER, Attention
+from facefleet.vision.motion import Motion
 from facefleet.vision.visits import FIRST_WITHIN, BestOfVisit, EveryFace
 
-from support.clip import VISIBLE, VISITS, Captured, Clip, play
+from support.clip import VISIBLE, VISITS, Captured, Clip, Visit, play
 
 MOST = DetectorSettings.model_fields["faces_per_visit"].default
 NAMES = {visit.name for visit in VISITS}
@@ -78,3 +80,23 @@ def test_a_visit_costs_less_than_a_tenth(best: list[Captured], every: list[Captu
 
     assert 10 * len(best) < len(every)
     assert 10 * size(best) < size(every)
+
+
+@pytest.mark.parametrize("visit", VISITS, ids=lambda visit: visit.name)
+def test_whoever_enters_a_quiet_room_is_searched_for_at_once(visit: Visit) -> None:
+    clip = Clip(5, [visit])
+    attention = Attention(Motion(60))
+    enters = int(visit.way[0][0] * clip.fps)
+    before = clip.frame(enters - 1)
+    quiet = [
+        attention.wants(before, cut=False, now=n / clip.fps)
+        for n in range(enters - int((LINGER + 1) * clip.fps), enters)
+    ]
+    assert sum(quiet[-4:]) <= 1
+    searched = {
+        n: attention.wants(clip.frame(n), cut=False, now=n / clip.fps)
+        for n in range(enters, enters + int(LINGER * clip.fps))
+    }
+    seen = [n for n in searched if any(face.visible >= VISIBLE for face in clip.truth(n))]
+    assert seen
+    assert all(searched[n] for n in seen)

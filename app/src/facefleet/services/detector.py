@@ -16,17 +16,20 @@ from facefleet.runtime import freeze_gc, on_shutdown
 from facefleet.settings import DetectorSettings
 from facefleet.views import NO_STREAM, REMEDIES, SEEN, View
 from facefleet.vision.addresses import with_login
+from facefleet.vision.attention import Attention
 from facefleet.vision.camera import Camera, Frame
 from facefleet.vision.detectors import Detector, load_detector
 from facefleet.vision.faces import Encoding, Face, cut_face
+from facefleet.vision.motion import Motion
 from facefleet.vision.options import Options
 from facefleet.vision.rate import FrameRate
 from facefleet.vision.view import ViewJudge
 from facefleet.vision.visits import BestOfVisit, Candidate, Choice, Chooser, EveryFace
 
 FRAMES = Counter("facefleet_frames", "Frames searched for faces")
+STILL = Counter("facefleet_frames_still", "Frames not searched for faces, as nothing moved")
 BROKEN = Counter("facefleet_frames_broken", "Packets and frames that could not be decoded")
-RATE = Gauge("facefleet_frame_rate_hertz", "Frames recently searched for faces per second")
+RATE = Gauge("facefleet_frame_rate_hertz", "Frames recently watched per second, searched or still")
 DETECTED = Counter("facefleet_faces_detected", "Faces detected in frames")
 VISITS = Counter("facefleet_visits", "Visits of which a face was captured")
 VIEW = Gauge("facefleet_camera_view", "1 for what the camera's view is now", ["view"])
@@ -82,7 +85,7 @@ def run(settings: DetectorSettings) -> None:
             is_further = choice.visit is not None and not choice.first
             sender.put(face.captured, jpeg, stop, Rank.FURTHER if is_further else Rank.FIRST)
 
-    encoding = Encoding(settings.color == "color", settings.max_face_size, settings.jpeg_quality)
+    search = _Search(settings, detector)
     sender = Sender(
         outbox, settings.broker, settings.qos, settings.window, health, about_camera, coverage
     )
@@ -96,12 +99,11 @@ def run(settings: DetectorSettings) -> None:
     try:
         for frame in camera:
             began = time.monotonic()
-            FRAMES.inc()
             BROKEN.inc(camera.broken - broken)
             broken = camera.broken
             if frame.cut:
                 capture(chooser.end())
-            capture(chooser.choose(_candidates(frame, detector, encoding), began))
+            capture(chooser.choose(search.candidates(frame, began), began))
             watch.look(frame, began)
             sender.check()
             now = time.monotonic()
@@ -167,9 +169,26 @@ def _camera(
     return Camera(source, settings.fps, on_state, stop, options)
 
 
-def _candidates(frame: Frame, detector: Detector, encoding: Encoding) -> list[Candidate[Face]]:
-    with DETECTION.time():
-        found = detector(frame.image)
-    DETECTED.inc(len(found))
-    faces = [cut_face(frame.image, one, frame.captured, encoding) for one in found]
-    return [Candidate(face.detection.box, face.quality, face) for face in faces]
+class _Search:
+    """Finds the faces of the frames that are worth a search."""
+
+    def __init__(self, settings: DetectorSettings, detector: Detector) -> None:
+        self._detector = detector
+        self._encoding = Encoding(
+            settings.color == "color", settings.max_face_size, settings.jpeg_quality
+        )
+        self._every = settings.search == "every"
+        self._attention = Attention(Motion(settings.min_face))
+
+    def candidates(self, frame: Frame, now: float) -> list[Candidate[Face]]:
+        if not (self._every or self._attention.wants(frame.image, cut=frame.cut, now=now)):
+            STILL.inc()
+            return []
+        FRAMES.inc()
+        with DETECTION.time():
+            found = self._detector(frame.image)
+        DETECTED.inc(len(found))
+        if found:
+            self._attention.saw_face(now)
+        faces = [cut_face(frame.image, one, frame.captured, self._encoding) for one in found]
+        return [Candidate(face.detection.box, face.quality, face) for face in faces]
