@@ -40,7 +40,7 @@ from benchmarks.link.tunnel import Share, Tunnel
 from support.rig import Rig, await_true
 
 SEED = 1
-FAST = Link(rate=100e6, round_trip=0.002)
+FAST = 100e6  # bits per second
 MARGIN = 1.3  # of the backlog over what the link can carry
 FRESH_SHARE = 0.1  # of the line rate
 QUIET = 30.0  # seconds without a new object: no more will come
@@ -202,7 +202,8 @@ class _Lane:
         """Learn what was captured, and let what is left arrive."""
         self._pipe.send("stop feeding")
         self.captured = dict(enumerate(self._receive(), 1))
-        self.tunnel.become(FAST)
+        # With its round trip, or TCP would resend for a while what a slow link merely delays.
+        self.tunnel.become(Link(FAST, self._row.link.round_trip))
 
     def result(self, drain: Share, idle: Share) -> Result:
         """Compute the figures, of what the link carried meanwhile."""
