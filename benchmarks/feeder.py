@@ -15,6 +15,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from facefleet.delivery.backlog import Rank
 from facefleet.delivery.outbox import Outbox
 from facefleet.delivery.sender import Sender
 from facefleet.health import Health, serve_health
@@ -77,9 +78,11 @@ class LoggedOutbox(Outbox):
         seqs = range(log.last_seq + 1, self.counts.captured + 1)
         log.add([(number_of(self.read(seq)[1]), seq) for seq in seqs])
 
-    def add(self, faces: Iterable[tuple[datetime, bytes]]) -> tuple[list[FaceName], list[int]]:
+    def add(
+        self, faces: Iterable[tuple[datetime, bytes]], ranks: Iterable[int]
+    ) -> tuple[list[FaceName], list[int]]:
         faces = list(faces)
-        names, evicted = super().add(faces)
+        names, evicted = super().add(faces, ranks)
         numbers = (number_of(face) for _, face in faces)
         self._log.add([(n, name.seq) for n, name in zip(numbers, names, strict=True)])
         return names, evicted
@@ -112,22 +115,22 @@ def main() -> None:
     sender.start()
     try:
         count, next_number = arguments.count, log.next_number
-        numbers = (
+        pictures = (
             best_of_visits(arguments.shown, count, next_number == count)
             if arguments.shown
-            else ([number] for number in range(next_number, count))
+            else ([(number, Rank.FIRST)] for number in range(next_number, count))
         )
         due = time.monotonic()
-        for chosen in numbers:
+        for chosen in pictures:
             while len(toggles) % 2 and not stop.is_set():
                 time.sleep(0.05)
                 due = time.monotonic()
             due += 1 / arguments.rate
             if stop.wait(max(0, due - time.monotonic())):
                 break
-            for number in chosen:
+            for number, rank in chosen:
                 back = timedelta(hours=1 if 0 <= arguments.step_back_at <= number else 0)
-                sender.put(datetime.now(UTC) - back, face(number), stop)
+                sender.put(datetime.now(UTC) - back, face(number), stop, rank)
         while not stop.wait(0.5):
             sender.check()
     finally:

@@ -9,8 +9,9 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+from facefleet.delivery.backlog import Rank
 from facefleet.settings import DetectorSettings
-from facefleet.vision.visits import FIRST_WITHIN, BestOfVisit, Candidate
+from facefleet.vision.visits import FIRST_WITHIN, BestOfVisit, Candidate, Choice
 
 PICTURES = 10  # of a visit
 RATE = 5  # pictures a second, by the camera's clock
@@ -18,8 +19,10 @@ _PLACES = 8  # far enough apart, and as many that a place is empty for long befo
 _MOST = DetectorSettings.model_fields["faces_per_visit"].default
 
 
-def best_of_visits(shown: Path, count: int, log_is_complete: bool) -> Iterator[list[int]]:
-    """Show the pictures up to `count`, and yield the numbers to capture after each.
+def best_of_visits(
+    shown: Path, count: int, log_is_complete: bool
+) -> Iterator[list[tuple[int, Rank]]]:
+    """Show the pictures up to `count`, and yield the numbers to capture after each, and ranks.
 
     It goes on behind the last picture that was shown in an earlier life. The last picture is
     captured at the end, so that the end can be seen; `log_is_complete`: it has been.
@@ -29,11 +32,12 @@ def best_of_visits(shown: Path, count: int, log_is_complete: bool) -> Iterator[l
     with shown.open("ab", buffering=0) as file:  # unbuffered, so that it survives a kill
         file.write(b"\n")
         for number in range(begin, count - 1):
-            chosen = [one.picture for one in chooser.choose([_candidate(number)], number / RATE)]
-            file.write(f"{' '.join(map(str, (number, *chosen)))}\n".encode())
+            chosen = _ranked(chooser.choose([_candidate(number)], number / RATE))
+            line = number, *(picture for picture, _ in chosen)
+            file.write(f"{' '.join(map(str, line))}\n".encode())
             yield chosen
-    yield [one.picture for one in chooser.end()]
-    yield [] if log_is_complete else [count - 1]
+    yield _ranked(chooser.end())
+    yield [] if log_is_complete else [(count - 1, Rank.FIRST)]
 
 
 def missed(shown: Path, acknowledged: set[int]) -> list[int]:
@@ -51,6 +55,10 @@ def missed(shown: Path, acknowledged: set[int]) -> list[int]:
             if pictures > FIRST_WITHIN * RATE and acknowledged.isdisjoint(of_visit):
                 found.append(visit)
     return found
+
+
+def _ranked(choices: list[Choice[int]]) -> list[tuple[int, Rank]]:
+    return [(one.picture, Rank.FIRST if one.first else Rank.FURTHER) for one in choices]
 
 
 def _candidate(number: int) -> Candidate[int]:
