@@ -12,12 +12,13 @@ from pathlib import Path
 
 import pytest
 from facefleet import aws
-from facefleet.delivery.outbox import Outbox
+from facefleet.delivery.outbox import Outbox, days
 from facefleet.delivery.outbox_reader import OutboxReader
 from facefleet.protocol import FaceName
 from facefleet.settings import AuditSettings
 from facefleet.tools.audit import print_audit
 from facefleet.tools.erasure_records import Faces, Scope
+from facefleet.views import SEEN
 
 from support.rig import AWS, BIN, BUCKET, Rig, s3
 
@@ -118,6 +119,44 @@ def test_a_camera_balances_with_faces_in_every_state(camera: Camera) -> None:
     }
     assert account["in_bucket"] == 20
     assert "balanced" in camera.audit().stdout
+
+
+def test_it_says_how_much_of_each_day_a_camera_saw(camera: Camera) -> None:
+    today = datetime.now(UTC).date()
+    day, bad, first = [days(today) - n for n in (1, 2, 4)]
+    minutes = {minute: {SEEN: 60} for minute in range(first * 1440, (day + 1) * 1440)}
+    minutes |= {minute: {"no stream": 60} for minute in range(bad * 1440 + 600, bad * 1440 + 631)}
+    minutes |= {minute: {"dark": 60} for minute in range(bad * 1440, bad * 1440 + 9)}
+    minutes[0] = minutes[(days(today) + 999) * 1440] = {SEEN: 60}  # by a wrong clock
+    camera.outbox.record_coverage(minutes)
+    found = camera.audit()
+    assert found.returncode == 0, found.stdout + found.stderr
+    dates = [(today - timedelta(days=n)).isoformat() for n in (4, 3, 2, 1)]
+    assert found.stdout.split("\n\n")[1].splitlines() == [
+        "camera        day (UTC)                 saw     did not see",
+        f"edge-1/front  {dates[0]} to {dates[1]}  100.0%  -",
+        f"edge-1/front  {dates[2]}                97.2%   no stream 31 min, dark 9 min",
+        f"edge-1/front  {dates[3]}                100.0%  -",
+    ]
+    (account,) = json.loads(camera.audit("--json").stdout)
+    assert [day["day"] for day in account["coverage"]] == dates
+    assert account["coverage"][2] == {
+        "day": dates[2],
+        "begin": "00:00",
+        "end": "24:00",
+        "seconds": 86_400,
+        "seen": 84_000,
+        "not_seen": {"no stream": 1860, "dark": 540},
+    }
+
+
+def test_an_outbox_without_coverage_balances_without_a_word_of_it(camera: Camera) -> None:
+    camera.store(camera.capture(3))
+    with closing(sqlite3.connect(camera.path)) as db, db:
+        db.execute("DROP TABLE coverage")
+    found = camera.audit()
+    assert found.returncode == 0, found.stderr
+    assert "saw" not in found.stdout
 
 
 def test_a_deleted_object_is_named(camera: Camera) -> None:

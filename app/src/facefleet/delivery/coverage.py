@@ -139,9 +139,9 @@ def read(db: Database) -> list[Range]:
 
 
 def _whole(seconds: Mapping[str, float]) -> dict[str, int]:
-    """Round so that the sum is right, too, but at most 60."""
+    """Round so that the sum is right, too."""
     whole = {state: math.floor(value) for state, value in seconds.items()}
-    missing = min(MINUTE, round(sum(seconds.values()))) - sum(whole.values())
+    missing = round(sum(seconds.values())) - sum(whole.values())
     by_rest = sorted(seconds, key=lambda state: whole[state] - seconds[state])
     for state in by_rest[: max(0, missing)]:
         whole[state] += 1

@@ -5,6 +5,9 @@ A camera balances if
 - every confirmed face is in the bucket or was erased (`facefleet erase` leaves a record there), and
 - every face of the camera in the bucket is known to its outbox.
 Both sides are read in the order of their keys, so that neither is held in memory.
+
+The audit also shows how much of each day a camera saw. That is no part of the balance: what a
+camera did not see is not lost.
 """
 
 import json
@@ -21,6 +24,7 @@ from facefleet.delivery.outbox_reader import OutboxReader
 from facefleet.errors import FacefleetError, printable
 from facefleet.protocol import FaceName, camera_prefix
 from facefleet.settings import AuditSettings
+from facefleet.tools.coverage import Day, by_day, table_rows
 from facefleet.tools.erasure_records import RECORDS, Erasure
 from facefleet.tools.tables import table
 
@@ -59,6 +63,7 @@ class Account:
     missing: _Keys = field(default_factory=_Keys)  # confirmed, but not in the bucket
     unexpected: _Keys = field(default_factory=_Keys)  # in the bucket, but unknown to the outbox
     other_epochs: dict[str, int] = field(default_factory=dict)  # objects of unlisted outboxes
+    coverage: list[Day] = field(default_factory=list)  # days that the outbox has recorded
 
     @property
     def adds_up(self) -> bool:
@@ -107,6 +112,7 @@ def _audit(
     # Read the ledger before the bucket: faces confirmed by then must be listed.
     account = Account(f"{reader.device}/{reader.camera}", reader.epoch, reader.snapshot(since))
     account.lines_gone, account.too_old = reader.lines_gone, reader.too_old
+    account.coverage = by_day(reader.coverage(), since.date(), datetime.now(UTC).date())
     erasures = records.of(reader.device)
     rows = reader.rows()
     row = next(rows, None)
@@ -202,7 +208,11 @@ def _text(accounts: list[Account]) -> str:
         )
         for a in accounts
     ]
-    return "\n".join([table([head, *rows]), *(line for a in accounts for line in _remarks(a))])
+    lines = [table([head, *rows]), *(line for a in accounts for line in _remarks(a))]
+    seen = [(a.camera, *row) for a in accounts for row in table_rows(a.coverage)]
+    if seen:
+        lines += ["", table([("camera", "day (UTC)", "saw", "did not see"), *seen])]
+    return "\n".join(lines)
 
 
 def _remarks(account: Account) -> Iterator[str]:
