@@ -126,6 +126,16 @@ def test_a_process_that_stood_still_has_not_seen_meanwhile() -> None:
     assert clocks.minutes() == expected
 
 
+def test_threads_that_measure_out_of_order_measure_once() -> None:
+    clocks = Clocks()
+    clocks.be(SEEN, 50)
+    late = clocks.now - 30, clocks.wall - 30
+    clocks.minutes()
+    clocks.meter.change("dark", *late)
+    clocks.run(10)
+    assert clocks.minutes() == {START: {SEEN: 50, "dark": 10}}
+
+
 def test_a_slow_camera_is_not_stalled() -> None:
     meter = Meter(1 / 60, 0)  # a frame a minute
     meter.change(SEEN, 0, START * 60)

@@ -53,7 +53,7 @@ class Meter:
         """Begin another state."""
         with self._lock:
             self._measure(now, wall)
-            self._state, self._looked = state, now
+            self._state, self._looked = state, max(now, self._looked)
 
     def minutes(self, now: float, wall: float, *, running: bool) -> dict[int, dict[str, int]]:
         """Return whole seconds by minute and state, with or without the minute that is running."""
@@ -72,6 +72,8 @@ class Meter:
                 del self._minutes[minute]
 
     def _measure(self, now: float, wall: float) -> None:
+        if now <= self._measured:  # another thread has measured meanwhile
+            return
         ahead = wall - now
         begin, self._measured = self._measured, now
         stalled = now

@@ -99,12 +99,12 @@ def run(settings: DetectorSettings) -> None:
     try:
         for frame in camera:
             began = time.monotonic()
+            watch.look(frame, began)
             BROKEN.inc(camera.broken - broken)
             broken = camera.broken
             if frame.cut:
                 capture(chooser.end())
             capture(chooser.choose(search.candidates(frame, began), began))
-            watch.look(frame, began)
             sender.check()
             now = time.monotonic()
             rate.looked(began, now)
