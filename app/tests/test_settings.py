@@ -313,6 +313,30 @@ def test_a_model_is_refused_where_it_is_of_no_use(monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.mark.parametrize(
+    ("text", "rate"),
+    [("", None), ("256kbit", 32_000), ("1.5 Mbit", 187_500), ("64kbit", 8000)],
+)
+def test_a_rate_is_in_bits(monkeypatch: pytest.MonkeyPatch, text: str, rate: float | None) -> None:
+    use(monkeypatch, ForwarderSettings, UPLINK_RATE=text)
+    assert load(ForwarderSettings).uplink_rate == rate
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("256", "give bits per second, such as 256kbit or 1.5Mbit"),
+        ("256KB", "give bits per second, such as 256kbit or 1.5Mbit"),
+        ("63.9kbit", "give at least 64kbit"),
+    ],
+)
+def test_a_rate_without_a_unit_or_that_carries_nothing_is_refused(
+    monkeypatch: pytest.MonkeyPatch, text: str, problem: str
+) -> None:
+    use(monkeypatch, ForwarderSettings, UPLINK_RATE=text)
+    assert sentences(ForwarderSettings) == [f"FACEFLEET_UPLINK_RATE={text}: {problem}"]
+
+
+@pytest.mark.parametrize(
     ("text", "hosts"),
     [
         ("", None),

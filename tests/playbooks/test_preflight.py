@@ -13,6 +13,7 @@ CAMERAS = [
     {"name": "probe", "source": ""},
     {"name": "a" * 43, "source": "sample:mona-lisa"},
 ]
+UPLINK = {"rate": "256"}
 SENTENCES = [
     "Every host: Unknown variable facefleet_buckt: did you mean facefleet_bucket?",
     "Every host: -e confirm has been renamed: use -e facefleet_confirm.",
@@ -25,6 +26,7 @@ SENTENCES = [
     "edge-1: Several cameras have the name door",
     f"edge-1: The camera door, probe, {'a' * 43} has an invalid source",
     "edge-1: The camera door has an invalid fps: set it to a number greater than 0.",
+    "edge-1: The rate of facefleet_uplink is 256: use bits per second, such as 256kbit or 1.5Mbit",
 ]
 
 
@@ -38,7 +40,7 @@ def test_the_settings_of_all_hosts(tmp_path):
     }
     hosts = {
         "cloud": {"hosts": {"cloud-1": cloud}},
-        "edge": {"hosts": {"edge-1": {"facefleet_cameras": CAMERAS}}},
+        "edge": {"hosts": {"edge-1": {"facefleet_cameras": CAMERAS, "facefleet_uplink": UPLINK}}},
     }
     common = {
         "ansible_connection": "local",

@@ -29,6 +29,7 @@ from facefleet.protocol import is_label
 
 PREFIX = "FACEFLEET_"
 LONGEST_LOGIN = 127  # characters of FFmpeg's buffer for user, colon and password of a URL
+SLOWEST_UPLINK = 64_000  # bits per second
 
 
 def _label(text: str) -> str:
@@ -134,6 +135,16 @@ def _names(text: str | None) -> tuple[str, ...] | None:
     return names
 
 
+def _rate(text: str) -> float:
+    found = re.fullmatch(r"(\d+(?:\.\d+)?) ?(kbit|Mbit)", text, re.ASCII)
+    if found is None:
+        raise ValueError("give bits per second, such as 256kbit or 1.5Mbit")
+    bits = float(found[1]) * {"kbit": 1e3, "Mbit": 1e6}[found[2]]
+    if bits < SLOWEST_UPLINK:
+        raise ValueError(f"give at least {SLOWEST_UPLINK // 1000}kbit")
+    return bits / 8
+
+
 def _device(path: Path) -> Path:
     if path.parts[:2] != ("/", "dev") or len(path.parts) < 3 or ".." in path.parts:
         raise ValueError("give a path below /dev, such as /dev/video0")
@@ -158,6 +169,8 @@ Resources = Annotated[
 ]
 Hosts = Annotated[tuple[str, ...] | None, NoDecode, BeforeValidator(_names)]
 Qos = Annotated[int, Field(ge=0, le=2)]
+Rate = Annotated[float, BeforeValidator(_rate)]
+"""Bytes per second, given in bits ("256kbit", "1.5Mbit")."""
 
 
 class Settings(BaseSettings):
@@ -232,6 +245,8 @@ class ForwarderSettings(ServiceSettings):
     cloud_broker: CloudBroker
     tls: Tls = None
     qos: Qos = 0
+    uplink_rate: Rate | None = None
+    """Maximum rate to send at; unlimited if unset."""
 
 
 class ProcessorSettings(ServiceSettings):

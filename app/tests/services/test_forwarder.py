@@ -3,8 +3,10 @@
 import json
 import signal
 import socket
+import time
 import urllib.request
 
+from facefleet.delivery.budget import BURST
 from facefleet.protocol import HELLO
 
 from support.listener import Listener
@@ -15,13 +17,16 @@ STATUS = "status/edge-1/front"
 LINK = "status/edge-1"
 
 
-def forwarder(rig: Rig, edge: int, cloud: int, *, wait: bool = True) -> tuple[Process, str]:
+def forwarder(
+    rig: Rig, edge: int, cloud: int, *, wait: bool = True, **more: object
+) -> tuple[Process, str]:
     return rig.service(
         "forwarder",
         device="edge-1",
         edge_broker=f"mqtt://127.0.0.1:{edge}",
         cloud_broker=f"mqtt://127.0.0.1:{cloud}",
         wait=wait,
+        **more,
     )
 
 
@@ -108,6 +113,23 @@ def test_the_link_is_told_down(rig: Rig) -> None:
         await_true(lambda: person.on(LINK)[3:] == [b"link down"], "down by its will")
     with Listener(cloud, LINK) as person:
         await_true(lambda: person.retained(LINK) == [b"link down"], "and it stays known")
+
+
+def test_faces_keep_to_the_rate_of_the_uplink_and_a_status_does_not_wait(rig: Rig) -> None:
+    _, edge = rig.mosquitto("edge")
+    _, cloud = rig.mosquitto("cloud")
+    forwarder(rig, edge, cloud, uplink_rate="64kbit")
+    faces = [FACE.replace("-7-", f"-{number}-") for number in range(6)]
+    with Listener(edge, "none") as detector, Listener(cloud, "#") as above:
+        began = time.monotonic()
+        for face in (*faces, faces[-1]):  # the last one is resent while it waits
+            detector.say(face, bytes(8000))  # a second of the rate
+        detector.say(STATUS, b"online", retain=True)
+        await_true(lambda: above.on(faces[-1]), "all faces are in the cloud")
+        assert time.monotonic() - began >= 5 - BURST
+        order = [topic for topic, *_ in above.heard if topic in (*faces, STATUS)]
+        assert [topic for topic in order if topic != STATUS] == faces
+        assert order[-1] == faces[-1]
 
 
 def test_while_the_cloud_is_down_it_drops(rig: Rig) -> None:

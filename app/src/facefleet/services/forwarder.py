@@ -1,12 +1,16 @@
 """Forward faces from the device's broker to the cloud broker, and receipts back.
 
-The forwarder has no queue: it drops what it cannot forward, and the outbox resends it.
+The forwarder drops what it cannot forward, and the outbox resends it. Faces wait here only if the
+uplink has a rate: the detectors of the device then notice the delay, and send less.
 """
 
 import asyncio
+import time
+from collections.abc import Callable
 
 from prometheus_client import Counter
 
+from facefleet.delivery.budget import Budget, Waiting, wire_size
 from facefleet.health import Health, serve_health
 from facefleet.mqtt import Connection, Will
 from facefleet.protocol import HELLO, LINK_DOWN, LINK_UP, can_be_sent, status_topic
@@ -41,13 +45,20 @@ async def _relay(settings: ForwarderSettings, health: Health) -> None:
         request_resend()
 
     def request_resend() -> None:
+        NOT_FORWARDED.labels("cloud").inc(uplink.clear())  # they are about to be resent
         if edge.is_up and cloud.is_up:
             edge.publish(HELLO, b"")
 
     def to_cloud(topic: str, payload: bytes, _retain: bool) -> None:
+        if not uplink.put(topic, payload):
+            NOT_FORWARDED.labels("cloud").inc()
+
+    def to_cloud_now(topic: str, payload: bytes) -> None:
         is_status = topic.startswith("status/")
         # The acknowledgement of a status shows that the link works, which saves a ping.
         _forward(cloud, topic, payload, max(qos, is_status), retain=is_status, to="cloud")
+
+    uplink = _Uplink(settings.uplink_rate, to_cloud_now)
 
     def to_edge(topic: str, payload: bytes, _retain: bool) -> None:
         _forward(edge, topic, payload, qos, retain=False, to="edge")
@@ -70,7 +81,7 @@ async def _relay(settings: ForwarderSettings, health: Health) -> None:
         will=Will(status_topic(device), LINK_DOWN),
         tls=settings.tls,
     )
-    relaying = {asyncio.create_task(edge.run()), asyncio.create_task(cloud.run())}
+    relaying = {asyncio.create_task(run()) for run in (edge.run, cloud.run, uplink.run)}
     try:
         ended, _ = await asyncio.wait(relaying, return_when=asyncio.FIRST_COMPLETED)
         for side in ended:  # only a bug ends a connection: raise its error
@@ -80,6 +91,45 @@ async def _relay(settings: ForwarderSettings, health: Health) -> None:
         for side in relaying:
             side.cancel()
         await asyncio.wait(relaying)
+
+
+class _Uplink:
+    """Passes messages on at once, or faces in their order as the rate (bytes a second) allows."""
+
+    def __init__(self, rate: float | None, send: Callable[[str, bytes], None]) -> None:
+        self._budget = Budget(rate) if rate else None
+        self._send = send
+        self._waiting = Waiting()
+        self._filled = asyncio.Event()
+
+    def put(self, topic: str, payload: bytes) -> bool:
+        """Return False if the message was dropped."""
+        if self._budget is None:
+            self._send(topic, payload)
+        elif topic.startswith("status/"):
+            self._spend(topic, payload)
+        else:
+            self._filled.set()
+            return self._waiting.put(topic, payload)
+        return True
+
+    def clear(self) -> int:
+        """Drop the faces that wait. Return their number."""
+        return self._waiting.clear()
+
+    async def run(self) -> None:
+        while True:
+            await self._filled.wait()
+            if wait := self._budget.wait(time.monotonic()):
+                await asyncio.sleep(wait)
+            elif self._waiting:
+                self._spend(*self._waiting.take())
+            else:
+                self._filled.clear()
+
+    def _spend(self, topic: str, payload: bytes) -> None:
+        self._budget.spend(wire_size(topic, payload), time.monotonic())
+        self._send(topic, payload)
 
 
 def _forward(
