@@ -1,5 +1,6 @@
 """Each service starts with no more packages than the layers of its image install (Dockerfile)."""
 
+import os
 import re
 import subprocess
 import sys
@@ -86,3 +87,61 @@ def test_the_wheel_has_every_file_of_the_package(tmp_path: Path) -> None:
     ).stdout.splitlines()
     assert "facefleet/vision/models/face_detection_yunet_2023mar.onnx" in packed
     assert packed == set(written)
+
+
+# -- another OpenCV ----------------------------------------------------------------------------
+
+
+def chosen(packages: str) -> set[str]:
+    """The distributions that the Dockerfile's awk keeps of the lock."""
+    program = re.search(r"'(/\^\[a-z\]/ .*)'", (APP / "Dockerfile").read_text())[1]
+    command = ["awk", "-v", f"packages={packages}", program, APP / "locks/vision.txt"]
+    kept = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    names = re.findall(r"^([\w.-]+)==", kept, re.MULTILINE)
+    assert len(re.findall("--hash", kept)) >= len(names)
+    return set(names)
+
+
+def test_with_another_opencv_the_wheels_of_opencv_and_numpy_are_left_out() -> None:
+    assert chosen("") == {"numpy", "opencv-python-headless", "pillow"}
+    assert chosen("libopencv-python") == {"pillow"}
+
+
+@pytest.mark.parametrize(
+    ("module", "sentence"),
+    [
+        (
+            "raise ImportError('numpy.core.multiarray failed to import')",
+            "cannot import cv2 (numpy.core.multiarray failed to import): set OPENCV_PACKAGES to "
+            "packages that have it for this version of Python.\n",
+        ),
+        (
+            "__version__ = '4.6.0'",
+            "OpenCV 4.6.0 is too old for YuNet's model: use a base image whose OPENCV_PACKAGES "
+            "have at least 4.8.\n",
+        ),
+        (
+            "__version__ = '4.10.0'\ndef __getattr__(name): raise AttributeError('no dnn')",
+            "OpenCV 4.10.0 lacks something that the detector needs: AttributeError('no dnn').\n",
+        ),
+    ],
+)
+def test_an_opencv_that_does_not_fit_ends_the_build_with_a_sentence(
+    tmp_path: Path, module: str, sentence: str
+) -> None:
+    (tmp_path / "cv2.py").write_text(module)
+    run = subprocess.run(
+        [sys.executable, "-m", "facefleet.vision.opencv"],
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+    )
+    assert run.returncode == 1
+    assert run.stderr.endswith(sentence)
+    assert run.stderr.count("\n") == 1
+
+
+def test_the_opencv_of_the_locks_fits() -> None:
+    command = [sys.executable, "-m", "facefleet.vision.opencv"]
+    run = subprocess.run(command, capture_output=True, text=True)
+    assert (run.returncode, run.stdout, run.stderr) == (0, "", "")

@@ -218,6 +218,10 @@ STREAM = "rtsp://192.0.2.7/live"
 @pytest.mark.parametrize(
     ("given", "sentence"),
     [
+        (
+            {"SOURCE": "gstreamer:rtspsrc user-pw=hunter2 ! videoconvert"},
+            "SOURCE=***: end the pipeline with ! appsink",
+        ),
         ({"USER": "me"}, "USER=***: remove it: only an rtsp or http address has a user"),
         (
             {"SOURCE": "rtsp://a:b@192.0.2.7/", "USER": "me"},

@@ -5,6 +5,7 @@ from urllib.parse import quote
 
 # Least and greatest value of a setting (docs/settings.md).
 RANGES = {"jpeg_quality": (30, 95), "max_face_size": (64, 800)}
+APPSINK = re.compile(r"!\s*appsink\b[^!]*$")
 STREAM = re.compile(r"(?:rtsps?|https?)://([^/?#]*)", re.IGNORECASE)
 OF_DEVICES = ("pixel_format", "resolution")
 RESOLUTION = re.compile(r"[1-9][0-9]{1,3}x[1-9][0-9]{1,3}")
@@ -19,19 +20,28 @@ def camera_setting_problems(cameras, environment=None):
     return [
         f"The camera {camera['name']} has {problem}."
         for camera in (with_defaults(camera, environment) for camera in cameras)
-        for check in (range_problems, login_problems, device_problems)
+        for check in (source_problems, range_problems, login_problems, device_problems)
         for problem in check(camera)
     ]
 
 
+def source_problems(camera):
+    if camera["source"].startswith("gstreamer:") and not APPSINK.search(camera["source"]):
+        yield "a GStreamer pipeline that ends with something else: end it with ! appsink"
+
+
 def with_defaults(camera, environment):
+    own = {key: value for key, value in camera.items() if value is not None}
+    return {**settings_of(environment), **own, **settings_of(camera.get("environment"))}
+
+
+def settings_of(environment):
     given = environment if isinstance(environment, dict) else {}
-    defaults = {
+    return {
         key: given[name]
         for key in (*RANGES, *OF_DEVICES)
         if given.get(name := f"FACEFLEET_{key.upper()}") is not None
     }
-    return {**defaults, **{key: value for key, value in camera.items() if value is not None}}
 
 
 def range_problems(camera):
@@ -44,7 +54,7 @@ def range_problems(camera):
 def login_problems(camera):
     user, password = camera.get("user"), camera.get("password")
     stream = STREAM.match(camera["source"])
-    if user is None and password is None:
+    if not user and not password:
         return
     if stream is None:
         yield "a user or a password, but its source is not an rtsp or http address: remove them"

@@ -1,5 +1,10 @@
 """Rules about the cameras of a device."""
 
+import re
+
+PIPELINE = "gstreamer:"
+PIPELINE_DEVICE = re.compile(r"\bdevice=[\"']?(/dev/[^\s\"'!]+)")
+PIPELINE_ADDRESS = re.compile(r"(?:rtsps?|https?)://[^\s\"'!]+")
 PATHS = ("source", "model")  # keys of a camera that may be paths on its device
 # Keys of a camera that are settings of its detector, each FACEFLEET_<KEY> (docs/settings.md).
 SETTINGS = (
@@ -8,13 +13,21 @@ SETTINGS = (
 )
 
 
+def camera_path(camera, key):
+    """Return a path of a camera; that of a GStreamer pipeline is its device."""
+    value = str(camera.get(key) or "")
+    if key == "source" and value.startswith(PIPELINE):
+        value = next(iter(PIPELINE_DEVICE.findall(value)), "")
+    return value if value.startswith("/") else ""
+
+
 def camera_paths(cameras):
     """Return `{camera, key, path}` of each device, file and folder that the cameras use."""
     return [
-        {"camera": camera["name"], "key": key, "path": camera[key]}
+        {"camera": camera["name"], "key": key, "path": path}
         for camera in cameras
         for key in PATHS
-        if str(camera.get(key) or "").startswith("/")
+        if (path := camera_path(camera, key))
     ]
 
 
@@ -51,10 +64,18 @@ def missing(item):
 def attached_devices(cameras):
     """Return the device file by detector, for the cameras that are attached to the host."""
     return {
-        f"detector-{camera['name']}": camera["source"]
+        f"detector-{camera['name']}": path
         for camera in cameras
-        if camera["source"].startswith("/dev/")
+        if (path := camera_path(camera, "source")).startswith("/dev/")
     }
+
+
+def camera_addresses(camera):
+    """Return the addresses of the network that a detector connects to for its camera."""
+    source = camera["source"]
+    if source.startswith(PIPELINE):
+        return PIPELINE_ADDRESS.findall(source)
+    return [source] if "://" in source else []
 
 
 def camera_environment(camera):
@@ -81,7 +102,7 @@ def fleet_cameras(devices):
 
 def shared_sources(cameras):
     """Return text like `door and yard (/dev/video0)` for each device file that cameras share."""
-    return _shared((camera["source"], camera["name"]) for camera in cameras)
+    return _shared((camera_path(camera, "source"), camera["name"]) for camera in cameras)
 
 
 def shared_devices(results):
@@ -111,6 +132,7 @@ class FilterModule:
     def filters(self):
         return {
             "attached_devices": attached_devices,
+            "camera_addresses": camera_addresses,
             "camera_environment": camera_environment,
             "camera_paths": camera_paths,
             "camera_problems": camera_problems,

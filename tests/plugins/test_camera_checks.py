@@ -57,6 +57,8 @@ def test_a_login_that_its_source_cannot_use_has_a_sentence_without_it(camera, pr
 
 def test_a_login_of_a_stream_is_accepted():
     assert plugin.LONGEST_LOGIN == LONGEST_LOGIN
+    empty = {"name": "door", "source": "/dev/video0", "user": "", "password": ""}
+    assert plugin.camera_setting_problems([empty]) == []
     for password in (None, "", "x" * 124, "@" * 41):
         camera = {"name": "door", "source": "http://192.0.2.7/a@b", "user": "me"}
         assert plugin.camera_setting_problems([{**camera, "password": password}]) == []
@@ -84,6 +86,27 @@ def test_a_resolution_is_width_and_height(resolution):
         settings._resolution(resolution)
 
 
+@pytest.mark.parametrize(
+    "source",
+    [
+        "gstreamer:appsink",
+        "gstreamer:videotestsrc ! fakesink",
+        "gstreamer:videotestsrc ! appsink ! fakesink",
+        "gstreamer:videotestsrc ! appsinks",
+    ],
+)
+def test_a_pipeline_ends_with_an_appsink(source):
+    assert plugin.camera_setting_problems([{"name": "door", "source": source}]) == [
+        "The camera door has a GStreamer pipeline that ends with something else: end it with ! "
+        "appsink."
+    ]
+    with pytest.raises(ValueError, match="end the pipeline with ! appsink"):
+        settings._source(source)
+    good = "gstreamer:videotestsrc ! videoconvert !appsink drop=true"
+    assert plugin.camera_setting_problems([{"name": "door", "source": good}]) == []
+    assert settings._source(good) == good
+
+
 def test_a_default_of_all_detectors_is_checked_for_each_camera():
     environment = {"FACEFLEET_RESOLUTION": "1280x720", "FACEFLEET_JPEG_QUALITY": "100"}
     cameras = [
@@ -96,3 +119,7 @@ def test_a_default_of_all_detectors_is_checked_for_each_camera():
         "has: remove it.",
     ]
     assert plugin.camera_setting_problems(cameras, "no dictionary") == []
+    own = {**cameras[0], "environment": {"FACEFLEET_JPEG_QUALITY": "best"}}
+    assert plugin.camera_setting_problems([own]) == [
+        "The camera door has an invalid jpeg_quality: set it to a number from 30 to 95."
+    ]

@@ -72,6 +72,30 @@ def test_each_missing_path_and_each_shared_device_has_a_sentence():
     assert shared.startswith("These cameras have the same device: door and hall (")
 
 
+PIPELINES = {
+    "gate": "gstreamer:v4l2src device=/dev/video4 ! videoconvert ! appsink",
+    "roof": 'gstreamer:rtspsrc location="rtsp://192.0.2.9:8554/a" protocols=tcp ! appsink',
+    "test": "gstreamer:videotestsrc ! appsink",
+}
+
+
+def test_a_pipelines_device_and_address_are_those_of_its_camera():
+    cameras = [{"name": name, "source": source} for name, source in PIPELINES.items()]
+    assert plugin.camera_paths(cameras) == [
+        {"camera": "gate", "key": "source", "path": "/dev/video4"}
+    ]
+    assert plugin.attached_devices(cameras) == {"detector-gate": "/dev/video4"}
+    assert [plugin.camera_addresses(camera) for camera in cameras] == [
+        [],
+        ["rtsp://192.0.2.9:8554/a"],
+        [],
+    ]
+    again = {"name": "door", "source": "/dev/video4"}
+    assert plugin.shared_sources([*cameras, again]) == ["gate and door (/dev/video4)"]
+    assert plugin.camera_addresses(again) == []
+    assert plugin.camera_addresses(CAMERAS[2]) == ["rtsp://192.0.2.1/"]
+
+
 def test_source_user_and_password_are_secrets():
     camera = {"name": "yard", "source": "rtsp://192.0.2.1/", "user": "me", "password": "@:/#"}
     assert plugin.camera_environment(camera) == {}

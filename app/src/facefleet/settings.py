@@ -59,6 +59,12 @@ def _model(path: Path | None, others: ValidationInfo) -> Path | None:
     return path
 
 
+def _source(source: str) -> str:
+    if source.startswith("gstreamer:") and not re.search(r"!\s*appsink\b[^!]*$", source):
+        raise ValueError("end the pipeline with ! appsink")
+    return source
+
+
 def _user(user: str | None, others: ValidationInfo) -> str | None:
     found = re.match(r"(?:rtsps?|https?)://([^/?#]*)", others.data.get("source", ""), re.IGNORECASE)
     if user is None:
@@ -192,8 +198,9 @@ class ServiceSettings(Settings):
 class DetectorSettings(ServiceSettings):
     device: Label
     camera: Label
-    source: str = Field(min_length=1)
-    """sample:astronaut, sample:hopper, /dev/video0, an rtsp/http address, a video, a folder."""
+    source: Annotated[str, Field(min_length=1), AfterValidator(_source)]
+    """sample:astronaut, sample:hopper, /dev/video0, an rtsp/http address, a video, a folder, or
+    gstreamer:... ! appsink."""
     user: Annotated[str | None, AfterValidator(_user)] = None
     """User of an rtsp or http camera, as the camera knows it: nothing is escaped."""
     password: Annotated[SecretStr | None, AfterValidator(_password)] = None
@@ -344,7 +351,7 @@ def _sentence(problem: dict) -> str:
 
 def _redacted(name: str, value: str) -> str:
     """Return a value for the log, or *** if it may contain a password, as an address may."""
-    if name.endswith(("PASSWORD", "USER")):
+    if name.endswith(("PASSWORD", "SOURCE", "USER")):
         return "***"
     address = re.fullmatch(r"[a-z]+://(\[[0-9a-f:]+\]|[\w.-]*)(:\d*)?/?", value, re.IGNORECASE)
     return value if address or not re.search(r"@|%40|//", value) else "***"

@@ -449,6 +449,17 @@ def test_a_model_that_is_none(tmp_path: Path) -> None:
         assert str(model) in told(result)[-1]
 
 
+def test_a_pipeline_without_gstreamer_ends_the_start_with_a_sentence(tmp_path: Path) -> None:
+    pipeline = "gstreamer:rtspsrc location=rtsp://cam.lan user-pw=hunter2 ! appsink"
+    result = facefleet("detector", **settings(tmp_path, SOURCE=pipeline))
+    assert result.returncode == 1
+    assert told(result) == [
+        f"OpenCV {cv2.__version__} was built without GStreamer, which the source of this camera "
+        "needs: install an OpenCV that has it (docs/cameras.md), or use another source."
+    ]
+    assert "hunter2" not in result.stdout + result.stderr
+
+
 def test_an_outbox_that_cannot_be(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     result = facefleet("detector", **settings(tmp_path, OUTBOX=tmp_path / "file" / "outbox"))

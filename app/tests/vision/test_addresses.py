@@ -41,6 +41,7 @@ HIDDEN = "(not shown: it may be secret)"
         ("rtmp://me:secret@cam/live", HIDDEN),
         ("me:secret@cam/live", HIDDEN),
         ("sample:rtsp://me:secret@cam", HIDDEN),
+        ("gstreamer:rtspsrc location=rtsp://cam user-pw=secret ! appsink", "gstreamer:..."),
         ("sample:astronaut", "sample:astronaut"),
         ("/dev/v4l/by-id/usb-Cam_1.0-video-index0", "/dev/v4l/by-id/usb-Cam_1.0-video-index0"),
         ("film of 2026.avi", "film of 2026.avi"),

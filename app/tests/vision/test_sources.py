@@ -99,6 +99,15 @@ def test_a_folder_without_a_picture_is_an_error_and_no_end(tmp_path):
     assert not isinstance(caught.value, CameraEndedError)
 
 
+def test_a_pipeline_is_opened_without_its_prefix(tmp_path, monkeypatch):
+    # A film in the place of a pipeline: the OpenCV of the wheel has no GStreamer.
+    monkeypatch.setattr("facefleet.vision.capture.has_gstreamer", lambda: True)
+    monkeypatch.setattr(cv2, "CAP_GSTREAMER", cv2.CAP_FFMPEG)
+    source = open_source(f"gstreamer:{write_video(tmp_path / 'film.avi')}")
+    assert source.live
+    assert play(source) == pytest.approx(GRAYS, abs=3)
+
+
 def test_what_is_neither_a_file_nor_a_folder_is_named(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(CameraError, match="pipe is neither a video file nor a folder"):
@@ -113,6 +122,11 @@ def test_what_is_neither_a_file_nor_a_folder_is_named(tmp_path):
         ("no-such-file.mp4", "There is no source no-such-file.mp4: use sample:astronaut"),
         ("rtmp://me:secret@host/path", "There is no source (not shown: it may be secret): use"),
         ("sample:", "There is no sample ''"),
+        (
+            "gstreamer:videotestsrc ! appsink",
+            f"OpenCV {cv2.__version__} was built without GStreamer, which the source of this "
+            "camera needs: install an OpenCV that has it (docs/cameras.md), or use another source.",
+        ),
         ("rtsp://me:secret@127.0.0.1:1/secret", "The stream rtsp://127.0.0.1:1 cannot be"),
     ],
 )

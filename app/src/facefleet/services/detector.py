@@ -23,6 +23,7 @@ from facefleet.vision.faces import Encoding, Face, cut_face
 from facefleet.vision.motion import Motion
 from facefleet.vision.options import Options
 from facefleet.vision.rate import FrameRate
+from facefleet.vision.sources import check_source
 from facefleet.vision.view import ViewJudge
 from facefleet.vision.visits import BestOfVisit, Candidate, Choice, Chooser, EveryFace
 
@@ -43,6 +44,7 @@ def run(settings: DetectorSettings) -> None:
     health = Health(
         "camera", "broker", "outbox", service=f"detector {settings.device}/{settings.camera}"
     )
+    check_source(settings.source)
     detector = load_detector(settings.detector, settings.min_face, settings.model)
     outbox = Outbox(settings.outbox, settings.device, settings.camera, settings.outbox_max_bytes)
     health.set("outbox", None)

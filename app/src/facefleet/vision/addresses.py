@@ -8,6 +8,7 @@ import re
 from urllib.parse import quote
 
 STREAMS = ("rtsp", "rtsps", "http", "https")
+PIPELINE = "gstreamer:"
 
 _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _HOST = re.compile(rf"{_LABEL}(?:\.{_LABEL})*", re.IGNORECASE)
@@ -40,6 +41,8 @@ def shown(source: str) -> str:
     """
     if (known := scheme(source)) is not None:
         return f"{known}://{_host(source.partition('://')[2])}"
+    if source.startswith(PIPELINE):
+        return f"{PIPELINE}..."
     if source.startswith("sample:") or not _PATH.fullmatch(source):
         name = source.removeprefix("sample:")
         return (

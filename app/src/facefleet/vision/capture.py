@@ -15,7 +15,9 @@ from facefleet.vision.pictures import bounded
 # This module reports errors in sentences. Messages of OpenCV and FFmpeg would only add noise, and
 # might contain a URL with its password.
 os.environ["OPENCV_FFMPEG_LOGLEVEL"] = "-8"
-cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+# An OpenCV that is not from the wheel may have the other function instead.
+_set_log_level = cv2.utils.logging.setLogLevel if hasattr(cv2.utils, "logging") else cv2.setLogLevel
+_set_log_level(0)  # silent
 # Over UDP, frames lose packets, and firewalls and network policies drop them all.
 os.environ.setdefault("OPENCV_FFMPEG_CAPTURE_OPTIONS", "rtsp_transport;tcp")
 
@@ -25,6 +27,16 @@ _TIMEOUT = 10.0  # seconds without a frame until a camera counts as gone
 _BROKEN_PACKETS = 10_000
 _BROKEN_FRAMES = 100  # in a row
 _SIDES = (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT)
+
+
+NO_GSTREAMER = (
+    f"OpenCV {cv2.__version__} was built without GStreamer, which the source of this camera needs: "
+    "install an OpenCV that has it (docs/cameras.md), or use another source."
+)
+
+
+def has_gstreamer() -> bool:
+    return cv2.videoio_registry.hasBackend(cv2.CAP_GSTREAMER)
 
 
 class _Capture:
@@ -149,6 +161,28 @@ class StreamSource(_Capture):
             f"The stream {shown(address)}",
             "check that it is on, and that address, user and password are correct.",
         )
+
+
+class PipelineSource(_Capture):
+    """A GStreamer pipeline that ends with an appsink."""
+
+    live = True
+
+    def __init__(self, pipeline: str) -> None:
+        if not has_gstreamer():
+            raise CameraError(NO_GSTREAMER)
+        super().__init__(
+            pipeline,
+            cv2.CAP_GSTREAMER,
+            [],
+            "The GStreamer pipeline",
+            "try it with gst-launch-1.0, with fakesink instead of appsink.",
+        )
+
+    def retrieve(self) -> np.ndarray | None:
+        image = super().retrieve()
+        gray = image is not None and image.ndim == 2
+        return cv2.cvtColor(image, cv2.COLOR_GRAY2BGR) if gray else image
 
 
 class VideoSource(_Capture):

@@ -13,7 +13,8 @@ from facefleet.vision.errors import VisionError
 
 # On the sample, alt2 found as many faces as the default cascade, without false positives.
 # Histogram equalization lost faces, and smaller steps doubled the time without finding more.
-_HAAR = Path(cv2.data.haarcascades) / "haarcascade_frontalface_alt2.xml"
+_CASCADES = cv2.data.haarcascades if hasattr(cv2, "data") else "/usr/share/opencv4/haarcascades"
+_HAAR = Path(_CASCADES) / "haarcascade_frontalface_alt2.xml"
 _HAAR_STEP = 1.2
 _HAAR_NEIGHBOURS = 3
 _HAAR_WINDOW = 20  # pixels of the smallest face that the cascade can detect

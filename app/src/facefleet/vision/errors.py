@@ -4,7 +4,7 @@ from facefleet.errors import FacefleetError
 
 
 class VisionError(FacefleetError):
-    """A detector's model cannot be read."""
+    """A detector's model cannot be read, or this OpenCV cannot open a camera's source."""
 
 
 class CameraError(FacefleetError):

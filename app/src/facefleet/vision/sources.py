@@ -6,9 +6,16 @@ from typing import Protocol
 
 import numpy as np
 
-from facefleet.vision.addresses import scheme, shown
-from facefleet.vision.capture import DeviceSource, StreamSource, VideoSource
-from facefleet.vision.errors import CameraError
+from facefleet.vision.addresses import PIPELINE, scheme, shown
+from facefleet.vision.capture import (
+    NO_GSTREAMER,
+    DeviceSource,
+    PipelineSource,
+    StreamSource,
+    VideoSource,
+    has_gstreamer,
+)
+from facefleet.vision.errors import CameraError, VisionError
 from facefleet.vision.folder import FolderSource
 from facefleet.vision.options import DEFAULT, Options
 from facefleet.vision.sample import Sample
@@ -45,6 +52,12 @@ class LiveSource(Source, Protocol):
         """Decode the grabbed frame; None if it is broken. Raises the same errors as `read`."""
 
 
+def check_source(source: str) -> None:
+    """Raise VisionError if this OpenCV can never open `source`."""
+    if source.startswith(PIPELINE) and not has_gstreamer():
+        raise VisionError(NO_GSTREAMER)
+
+
 def open_source(
     source: str,
     options: Options = DEFAULT,
@@ -53,12 +66,14 @@ def open_source(
 ) -> Source:
     """Open what `source` names.
 
-    `source` is `sample:<name>`, a device (`/dev/...`), the URL of a stream, or the path of a video
-    file or of a folder of images, for which `on_file` and `on_skip` are called as `FolderSource`
-    describes. Raises CameraError.
+    `source` is `sample:<name>`, `gstreamer:<pipeline>`, a device (`/dev/...`), the URL of a stream,
+    or the path of a video file or of a folder of images, for which `on_file` and `on_skip` are
+    called as `FolderSource` describes. Raises CameraError.
     """
     if source.startswith("sample:"):
         return Sample(source.removeprefix("sample:"))
+    if source.startswith(PIPELINE):
+        return PipelineSource(source.removeprefix(PIPELINE))
     if scheme(source) is not None:
         return StreamSource(source)
     if source.startswith("/dev/"):
