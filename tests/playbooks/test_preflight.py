@@ -88,7 +88,7 @@ def test_hosts_that_cannot_be_in_one_fleet_are_not_contacted(tmp_path):
     assert ran.code == 2
     address, camera, _ = sentences(ran)
     assert address.startswith("Every host: cloud-1 and jetson-1 have the same address, 127.0.0.1:")
-    assert camera.startswith("jetson-1: camera door: unknown key url (known: name, source, fps,")
+    assert camera.startswith("jetson-1: camera door: unknown key url (known: name, source, user,")
     assert camera.endswith("; source is missing.")
     assert "Before anything is changed" not in ran.output
 
