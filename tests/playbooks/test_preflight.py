@@ -12,6 +12,7 @@ CAMERAS = [
     {"name": "Door_1", "source": "rtsp://192.0.2.1/"},
     {"name": "probe", "source": ""},
     {"name": "a" * 43, "source": "sample:mona-lisa"},
+    {"name": "album", "source": "/srv/pictures", "pixel_format": "MJPG"},
 ]
 UPLINK = {"rate": "256"}
 SENTENCES = [
@@ -26,6 +27,8 @@ SENTENCES = [
     "edge-1: Several cameras have the name door",
     f"edge-1: The camera door, probe, {'a' * 43} has an invalid source",
     "edge-1: The camera door has an invalid fps: set it to a number greater than 0.",
+    "edge-1: The camera album has a pixel_format, which only a camera of the machine itself "
+    "(/dev/...) has: remove it.",
     "edge-1: The rate of facefleet_uplink is 256: use bits per second, such as 256kbit or 1.5Mbit",
 ]
 
