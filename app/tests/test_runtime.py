@@ -5,10 +5,11 @@ import os
 import signal
 
 import pytest
+from facefleet.cli import app
 from facefleet.health import Health
 from facefleet.runtime import run_until_signal
 
-from support.rig import await_true
+from support.rig import await_true, free_port
 
 
 @pytest.fixture
@@ -33,6 +34,20 @@ def test_a_signal_ends_the_work_in_order(number: int) -> None:
 
     asyncio.run(run_until_signal(work(), Health()))
     assert cleaned
+
+
+@pytest.mark.usefixtures("_handlers_as_before")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_a_service_that_starts(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FACEFLEET_HTTP", f"127.0.0.1:{free_port()}")
+    monkeypatch.setenv("FACEFLEET_DEVICE", "edge-1")
+    monkeypatch.setenv("FACEFLEET_BROKER", "mqtt://127.0.0.1:1")
+    monkeypatch.setattr(
+        "facefleet.services.logger.run", lambda _settings: os.kill(os.getpid(), number)
+    )
+    with pytest.raises(SystemExit) as end:
+        app(["logger"], standalone_mode=False)
+    assert end.value.code == 0
 
 
 @pytest.mark.usefixtures("_handlers_as_before")

@@ -11,6 +11,7 @@ import typer
 from facefleet import settings as settings_module
 from facefleet.errors import FacefleetError, SettingsError
 from facefleet.logging import configure_logging
+from facefleet.runtime import exit_on_signal
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -40,6 +41,7 @@ def _service(name: str, settings_name: str, summary: str) -> None:
     """Add a command that runs a service's module with its settings until SIGTERM."""
 
     def command() -> None:
+        exit_on_signal()
         settings = settings_module.load(getattr(settings_module, settings_name))
         configure_logging(name, settings.log_level)
         module = name.replace("-", "_")

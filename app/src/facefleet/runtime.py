@@ -1,8 +1,9 @@
-"""The runtime of a service: run until a signal, beat for the health check, tune the GC."""
+"""The runtime of a service: start, run until a signal, beat for the health check, tune the GC."""
 
 import asyncio
 import gc
 import signal
+import sys
 import threading
 from collections.abc import Callable, Coroutine
 from queue import SimpleQueue
@@ -24,6 +25,15 @@ def on_shutdown(stop: Callable[[], None]) -> None:
     threading.Thread(target=wait, name="shutdown", daemon=True).start()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda number, _frame: signals.put(number))
+
+
+def exit_on_signal() -> None:
+    """Exit with 0 on SIGTERM and SIGINT, as long as there is nothing to be stopped in order.
+
+    By default the first process of a container ignores both, and is killed after a grace period.
+    """
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda _number, _frame: sys.exit(0))
 
 
 def freeze_gc() -> None:
