@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from facefleet.errors import SettingsError
+from facefleet.hours import Hours
 from facefleet.settings import (
     DetectorSettings,
     DevicePluginSettings,
@@ -338,6 +339,18 @@ def test_a_rate_without_a_unit_or_that_carries_nothing_is_refused(
 ) -> None:
     use(monkeypatch, ForwarderSettings, UPLINK_RATE=text)
     assert sentences(ForwarderSettings) == [f"FACEFLEET_UPLINK_RATE={text}: {problem}"]
+
+
+def test_hours_are_checked_at_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    use(monkeypatch, DetectorSettings, UPLINK_HOURS="22-06 Europe/Berlin")
+    assert load(DetectorSettings).uplink_hours == Hours.parse("22-06 Europe/Berlin")
+    use(monkeypatch, DetectorSettings, UPLINK_HOURS="")
+    assert load(DetectorSettings).uplink_hours is None
+    use(monkeypatch, DetectorSettings, UPLINK_HOURS="at night")
+    assert sentences(DetectorSettings) == [
+        'FACEFLEET_UPLINK_HOURS=at night: give hours such as "22-06" (UTC) or '
+        '"22:30-06:00 Europe/Berlin"'
+    ]
 
 
 @pytest.mark.parametrize(

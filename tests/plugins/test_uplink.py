@@ -2,6 +2,7 @@
 
 import pytest
 import uplink as plugin
+from facefleet.hours import Hours
 from facefleet.settings import ForwarderSettings
 from pydantic import ValidationError
 
@@ -35,6 +36,28 @@ def test_a_rate_is_judged_as_the_forwarder_judges_it(rate, problem):
         ForwarderSettings(**SETTINGS, uplink_rate=rate)
         refused = False
     except ValidationError:
+        refused = True
+    assert refused == bool(problem)
+
+
+@pytest.mark.parametrize(
+    ("hours", "problem"),
+    [
+        ("22-06", None),
+        ("8:30-17 Europe/Berlin", None),
+        ("22", ": use hours such as 22-06 (UTC) or 22:30-06:00 Europe/Berlin."),
+        ("24-6", ": use hours such as 22-06 (UTC) or 22:30-06:00 Europe/Berlin."),
+        ("22-06  UTC", ": use hours such as 22-06 (UTC) or 22:30-06:00 Europe/Berlin."),
+        ("6-06:00", ", which end when they begin: use another end."),
+    ],
+)
+def test_hours_are_judged_as_the_detector_judges_them(hours, problem):
+    told = [f"The window_hours of facefleet_uplink are {hours}{problem}"] if problem else []
+    assert plugin.uplink_problems({"window_hours": hours}) == told
+    try:
+        Hours.parse(hours)
+        refused = False
+    except ValueError:
         refused = True
     assert refused == bool(problem)
 

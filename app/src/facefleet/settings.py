@@ -25,6 +25,7 @@ from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from facefleet.errors import SettingsError, printable
+from facefleet.hours import Hours
 from facefleet.protocol import is_label
 
 PREFIX = "FACEFLEET_"
@@ -175,6 +176,7 @@ Resources = Annotated[
 ]
 Hosts = Annotated[tuple[str, ...] | None, NoDecode, BeforeValidator(_names)]
 Qos = Annotated[int, Field(ge=0, le=2)]
+UplinkHours = Annotated[Hours, BeforeValidator(Hours.parse)]
 Rate = Annotated[float, BeforeValidator(_rate)]
 """Bytes per second, given in bits ("256kbit", "1.5Mbit")."""
 
@@ -236,6 +238,8 @@ class DetectorSettings(ServiceSettings):
     qos: Qos = 0
     window: int = Field(256, ge=1, le=65_535)
     """Maximum number of faces in flight."""
+    uplink_hours: Annotated[UplinkHours | None, NoDecode] = None
+    """Hours in which faces are sent: "22-06", "22:30-06:00 Europe/Berlin". Always if unset."""
     outbox: Path
     outbox_max_bytes: ByteSize = Field(ByteSize(1 << 30), ge=1 << 20)
     """Size beyond which the outbox evicts faces: bytes, or with a unit ("2GiB")."""

@@ -123,6 +123,38 @@ def test_faces_that_are_answered_and_not_stored_are_told(device: Device) -> None
     await_true(lambda: not device.problem, "it is ready again")
 
 
+class Toggle:
+    """Hours that begin and end as the test wants."""
+
+    now = True
+
+    def include(self, _at: datetime) -> bool:
+        return self.now
+
+
+def test_outside_of_its_hours_a_sender_keeps_its_faces_and_says_so(
+    device: Device, patience: Callable
+) -> None:
+    patience(0)  # seconds; a face that is not answered within its hours is a problem
+    device.sender._hours = hours = Toggle()
+    device.send(1)
+    await_true(lambda: device.problem, "the silence is told")
+    hours.now = False
+    await_true(lambda: not device.problem, "a pause is not")
+    device.sender.put(datetime.now(UTC), b"kept", None)
+    await_true(lambda: device.outbox.counts.captured == 2, "it is captured")
+    assert device.sender._state()["paused"]
+    for _ in range(3):  # it is not sent, however often the sender looks
+        device.sender._wake_requested = False
+        device.sender._wake_loop()
+        await_true(lambda: not device.sender._wake_requested, "it looked")
+    assert len(device.sender._window) == 1
+    assert {name.seq for name in device.heard()} == {1}
+    hours.now = True
+    await_true(lambda: {name.seq for name in device.heard()} == {1, 2}, "it is sent", 30)
+    assert not device.sender._state()["paused"]
+
+
 def test_a_delay_does_not_include_the_time_for_which_a_face_was_held_back(device: Device) -> None:
     device.sender.put(datetime.now(UTC) - timedelta(minutes=1), b"the best of its visit", None)
     await_true(lambda: device.heard(), "it is sent")

@@ -121,6 +121,8 @@ def test_counts_that_a_status_leaves_out_are_zero(broker) -> None:
         ({"full_in": 3600, "fps": 0.5}, "slow, full in 60 min"),
         ({"full_in": 86_400, "camera": "It was unplugged."}, "camera fault, full in 24 h"),
         ({"drained_in": None, "full_in": None}, "online"),
+        ({"paused": True}, "online, paused"),
+        ({"paused": True, "full_in": 7200}, "online, paused, full in 2 h"),
     ],
 )
 def test_the_forecast_of_a_backlog_is_shown(forecast: dict, shown: str) -> None:
@@ -160,6 +162,7 @@ def test_what_is_not_a_detectors_status_is_passed_over(broker) -> None:
             json.dumps({**ROW, "fps": float("nan")}).encode(),
             json.dumps({**ROW, "fps_wanted": [5]}).encode(),
             json.dumps({**ROW, "full_in": -1}).encode(),
+            json.dumps({**ROW, "paused": "perhaps"}).encode(),
             json.dumps({**ROW, "drained_in": "soon"}).encode(),
             json.dumps({**ROW, "camera": None}).encode(),
             json.dumps({**ROW, "view": ["dark"]}).encode(),

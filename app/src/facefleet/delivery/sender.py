@@ -11,7 +11,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import asdict
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import NamedTuple
 
 from prometheus_client import Counter, Gauge, Histogram
@@ -26,6 +26,7 @@ from facefleet.delivery.outbox import DamagedFaceError, NoStorageError, Outbox
 from facefleet.delivery.reporting import Schedule
 from facefleet.delivery.window import Window
 from facefleet.health import Health
+from facefleet.hours import Hours
 from facefleet.logging import log
 from facefleet.mqtt import Connection, Will
 from facefleet.protocol import HELLO, FaceName, Receipt, receipts_topic, status_topic
@@ -73,8 +74,8 @@ class Sender:
     """Takes faces from a camera's thread and delivers them from its own thread.
 
     `about_camera` returns what the status reports about the camera, in addition to the counts.
-    `coverage` measures what the camera sees; the sender records it. It sets the health conditions
-    "broker", "outbox" and "delivery".
+    `coverage` measures what the camera sees; the sender records it. Faces are sent only within
+    `hours`, if given. The sender sets the health conditions "broker", "outbox" and "delivery".
     """
 
     def __init__(
@@ -86,6 +87,7 @@ class Sender:
         health: Health,
         about_camera: Callable[[], dict[str, object]] = dict,
         coverage: Meter | None = None,
+        hours: Hours | None = None,
     ) -> None:
         self._outbox = outbox
         self._qos = qos
@@ -102,6 +104,7 @@ class Sender:
         self._silence: str | None = None  # as last logged
         self._about_camera = about_camera
         self._coverage = coverage
+        self._hours = hours
         self._status = status_topic(outbox.device, outbox.camera)
         self._schedule = Schedule()
         self._connection = Connection(
@@ -225,13 +228,18 @@ class Sender:
                 raise
             return DISK_RETRY
         now = time.monotonic()
-        due = self._window.due(now, BURST) if self._connection.is_up else []
+        may_send = self._connection.is_up and not self._is_paused
+        due = self._window.due(now, BURST) if may_send else []
         for seq in due:
             self._send(seq)
         if len(due) == BURST or not self._intake.empty():
             return 0
-        wake = self._window.wake() if self._connection.is_up else None
+        wake = self._window.wake() if may_send else None
         return CHECK_EVERY if wake is None else min(CHECK_EVERY, max(0.001, wake - now))
+
+    @property
+    def _is_paused(self) -> bool:
+        return self._hours is not None and not self._hours.include(datetime.now(UTC))
 
     def _is_idle(self) -> bool:
         awaits_receipts = self._connection.is_up and self._outbox.counts.pending > 0
@@ -386,7 +394,7 @@ class Sender:
         a rollout that waits for readiness must not wait for the end of one. If no face has ever
         been delivered, the configuration may be wrong.
         """
-        if not len(self._window):
+        if self._is_paused or not len(self._window):
             self._answers.nothing_sent()
         silence = self._answers.silence_problem(now)
         has_worked = self._outbox.counts.stored > 0
@@ -403,6 +411,7 @@ class Sender:
             **self._about_camera(),
             "epoch": self._outbox.epoch,
             **asdict(self._outbox.counts),
+            "paused": self._is_paused,
             "resent": self._window.resent,
             "p50": p50,
             "p99": p99,

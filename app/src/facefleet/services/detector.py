@@ -89,7 +89,14 @@ def run(settings: DetectorSettings) -> None:
 
     search = _Search(settings, detector)
     sender = Sender(
-        outbox, settings.broker, settings.qos, settings.window, health, about_camera, coverage
+        outbox,
+        settings.broker,
+        settings.qos,
+        settings.window,
+        health,
+        about_camera,
+        coverage,
+        settings.uplink_hours,
     )
 
     serve_health(settings.http, health)

@@ -186,6 +186,7 @@ def _row(payload: bytes) -> dict | None:
             row["state"] == "online"
             and isinstance(row["camera"], str)
             and isinstance(row.get("view", ""), str)
+            and isinstance(row.get("paused", False), bool)
             and all(type(row[count]) is int and 0 <= row[count] < MAX_VALUE for count in COUNTS)
             and all(_is_number(row.get(name)) for name in NUMBERS)
         )
@@ -195,7 +196,12 @@ def _row(payload: bytes) -> dict | None:
         return None
     values = {name: row.get(name) for name in ("state", *COUNTS, *NUMBERS)}
     view = printable(row.get("view", "")[:MAX_WORD])
-    return {**values, "camera": printable(row["camera"][:200]), "view": view}
+    return {
+        **values,
+        "camera": printable(row["camera"][:200]),
+        "view": view,
+        "paused": row.get("paused"),
+    }
 
 
 def _is_number(value: object) -> bool:
@@ -212,17 +218,18 @@ def _rows(found: dict[str, dict]) -> list[tuple]:
         counts = row["captured"], row["stored"], row["pending"]
         refused, lost = row["quarantined"] + row["dead"], row["evicted"] + row["dropped"]
         delays = _seconds(row["p50"]), _seconds(row["p99"])
-        state = ", ".join([_state(row), *_forecast(row)])
+        state = ", ".join([_state(row), *_backlog(row)])
         rows.append((name, *counts, refused, lost, _rate(row), *delays, state))
     return rows
 
 
-def _forecast(row: dict) -> list[str]:
+def _backlog(row: dict) -> list[str]:
     """Say when the backlog is drained, or the outbox full, unless the status may be old."""
     if row["state"] != "online":
         return []
     words = {"drained_in": "drains in", "full_in": "full in"}
-    return [f"{words[name]} {_about(row[name])}" for name in words if row[name] is not None]
+    forecast = [f"{words[name]} {_about(row[name])}" for name in words if row[name] is not None]
+    return ["paused"] * bool(row["paused"]) + forecast
 
 
 def _about(seconds: float) -> str:
