@@ -20,9 +20,13 @@ import cv2
 import numpy as np
 import pytest
 from facefleet.delivery.backlog import Rank
+from facefleet.delivery.coverage import Meter
 from facefleet.delivery.outbox_reader import OutboxReader
 from facefleet.exif import FaceInfo, read_exif
 from facefleet.protocol import FaceName, Receipt, content_tag
+from facefleet.services.detector import _Watch
+from facefleet.views import View
+from facefleet.vision.camera import Frame
 from facefleet.vision.sample import Sample
 from PIL import Image
 
@@ -219,6 +223,18 @@ def test_a_black_picture_is_told_until_it_is_bright_again(rig: Rig) -> None:
         ("warning", "The picture is black: remove the lens cap, or switch on the light."),
         ("info", None),
     ]
+
+
+@pytest.mark.parametrize(("live", "fault"), [(True, View.FROZEN), (False, None)])
+def test_only_the_view_of_a_live_camera_is_judged(live: bool, fault: View | None) -> None:
+    watch = _Watch(Meter(5, 0))
+    watch.stream(True)
+    image = np.random.default_rng(0).integers(0, 255, (90, 160, 3), np.uint8)
+    for second in range(70):
+        watch.look(Frame(image, datetime.now(UTC), cut=False, live=live), second)
+    assert watch.fault is fault
+    watch.stream(False)
+    assert watch.fault is None  # it is not known
 
 
 def test_the_outbox_keeps_for_how_long_the_camera_saw(rig: Rig) -> None:

@@ -59,13 +59,16 @@ def test_what_does_not_continue_the_last_frame_is_a_cut(tmp_path, stop):
         ("sample:hopper", [True] + [False] * 8),
     ):
         camera = iter(Camera(str(source), 200, lambda _state: None, stop))
-        assert [next(camera).cut for _ in range(9)] == expected
+        frames = [next(camera) for _ in range(9)]
+        assert [frame.cut for frame in frames] == expected
+        assert not any(frame.live for frame in frames)
         camera.close()
     with stream() as server:
         for path in ("live", "snapshot"):  # each picture of a snapshot is a moment after the last
             address = f"http://127.0.0.1:{server.server_port}/{path}"
             camera = iter(Camera(address, 50, lambda _state: None, stop))
-            assert [next(camera).cut for _ in range(5)] == [False] * 5
+            frames = [next(camera) for _ in range(5)]
+            assert [(frame.cut, frame.live) for frame in frames] == [(False, True)] * 5
             camera.close()
 
 

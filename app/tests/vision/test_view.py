@@ -171,6 +171,13 @@ def test_a_stream_that_was_interrupted_was_not_frozen_meanwhile(camera: Watched)
     assert camera.watch(20, noise=0) is View.GOOD
 
 
+def test_a_stream_that_was_interrupted_was_not_dark_meanwhile(camera: Watched) -> None:
+    camera.watch(ONSET[View.DARK] - STEP, black)
+    camera.now += 3600
+    camera.judge.restarted()
+    assert camera.watch(ONSET[View.DARK] - STEP, black) is View.GOOD
+
+
 @pytest.mark.parametrize("shift", [(16, 0), (0, -14), (60, 25), (-90, 0)])
 def test_a_camera_that_was_turned_is_told(known: Watched, shift: tuple[int, int]) -> None:
     assert known.watch(ONSET[View.SHIFTED] - 10, moved(*shift)) is View.GOOD
