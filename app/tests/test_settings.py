@@ -139,6 +139,9 @@ def test_a_setting_of_another_command_is_unknown(monkeypatch: pytest.MonkeyPatch
         (DetectorSettings, "ROTATION", "360"),
         (DetectorSettings, "MIN_FACE", "15"),
         (DetectorSettings, "SEARCH", "some"),
+        (DetectorSettings, "INCLUDE", "[[[0, 0], [1, 0]]]"),
+        (DetectorSettings, "EXCLUDE", "[[[0, 0], [1, 0], [1, 2]]]"),
+        (DetectorSettings, "FACES_ONLY", "perhaps"),
         (DetectorSettings, "COLOR", "sepia"),
         (DetectorSettings, "MAX_FACE_SIZE", "63"),
         (DetectorSettings, "MAX_FACE_SIZE", "801"),
@@ -304,7 +307,8 @@ def test_what_is_not_said_has_a_default(monkeypatch: pytest.MonkeyPatch) -> None
     assert (settings.pixel_format, settings.resolution, settings.rotation) == (None, None, 0)
     assert (settings.detector, settings.model) == ("yunet", None)
     assert (settings.capture, settings.faces_per_visit) == ("visits", 3)
-    assert settings.search == "moving"
+    assert (settings.search, settings.include, settings.exclude) == ("moving", None, None)
+    assert settings.faces_only is False
     assert (settings.color, settings.max_face_size, settings.jpeg_quality) == ("gray", 800, 90)
 
 

@@ -20,7 +20,7 @@ def camera_setting_problems(cameras, environment=None):
     return [
         f"The camera {camera['name']} has {problem}."
         for camera in (with_defaults(camera, environment) for camera in cameras)
-        for check in (source_problems, range_problems, login_problems, device_problems)
+        for check in CHECKS
         for problem in check(camera)
     ]
 
@@ -42,6 +42,36 @@ def settings_of(environment):
         for key in (*RANGES, *OF_DEVICES)
         if given.get(name := f"FACEFLEET_{key.upper()}") is not None
     }
+
+
+def polygon_problems(camera):
+    for key in ("include", "exclude"):
+        if camera.get(key) == []:
+            yield f"an empty {key}: give it a polygon, or remove it"
+        for number, polygon in enumerate(camera.get(key) or [], 1):
+            if not (
+                isinstance(polygon, list) and len(polygon) >= 3 and all(map(is_point, polygon))
+            ):
+                yield (
+                    f"an invalid polygon {number} in {key}: give it at least three points [x, y], "
+                    "fractions of width and height from 0 to 1"
+                )
+            elif not area(polygon):
+                yield f"an invalid polygon {number} in {key}: it has no area"
+
+
+def is_point(value):
+    return isinstance(value, list) and len(value) == 2 and all(map(is_fraction, value))
+
+
+def is_fraction(value):
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= 1
+
+
+def area(polygon):
+    """Return twice the area of a polygon, as a whole number of millionths."""
+    sides = zip(polygon, polygon[1:] + polygon[:1], strict=True)
+    return round(1e6 * sum(x * y2 - x2 * y for (x, y), (x2, y2) in sides))
 
 
 def range_problems(camera):
@@ -78,6 +108,9 @@ def device_problems(camera):
     for key in OF_DEVICES:
         if camera.get(key) is not None and not camera["source"].startswith("/dev/"):
             yield f"a {key}, which only a camera of the machine itself (/dev/...) has: remove it"
+
+
+CHECKS = (source_problems, polygon_problems, range_problems, login_problems, device_problems)
 
 
 class FilterModule:

@@ -1,5 +1,6 @@
 """Rules about the cameras of a device."""
 
+import json
 import re
 
 PIPELINE = "gstreamer:"
@@ -8,7 +9,8 @@ PIPELINE_ADDRESS = re.compile(r"(?:rtsps?|https?)://[^\s\"'!]+")
 PATHS = ("source", "model")  # keys of a camera that may be paths on its device
 # Keys of a camera that are settings of its detector, each FACEFLEET_<KEY> (docs/settings.md).
 SETTINGS = (
-    *("capture", "color", "detector", "faces_per_visit", "fps", "jpeg_quality", "max_face_size"),
+    *("capture", "color", "detector", "exclude", "faces_only", "faces_per_visit", "fps", "include"),
+    *("jpeg_quality", "max_face_size"),
     *("min_face", "pixel_format", "resolution", "rotation", "search"),
 )
 
@@ -81,7 +83,9 @@ def camera_addresses(camera):
 def camera_environment(camera):
     """Return a detector's environment from the settings of its camera; unset ones are omitted."""
     given = {
-        f"FACEFLEET_{key.upper()}": camera[key] for key in SETTINGS if camera.get(key) is not None
+        f"FACEFLEET_{key.upper()}": json.dumps(value) if isinstance(value, list) else value
+        for key in SETTINGS
+        if (value := camera.get(key)) is not None
     }
     return {**given, **(camera.get("environment") or {})}
 

@@ -1,8 +1,11 @@
 """What a detector would refuse is refused before any change."""
 
+import json
+
 import camera_checks as plugin
 import pytest
 from facefleet import settings
+from facefleet.regions import polygons
 from facefleet.settings import LONGEST_LOGIN, DetectorSettings
 
 
@@ -123,3 +126,40 @@ def test_a_default_of_all_detectors_is_checked_for_each_camera():
     assert plugin.camera_setting_problems([own]) == [
         "The camera door has an invalid jpeg_quality: set it to a number from 30 to 95."
     ]
+
+
+NO_POINTS = "give it at least three points [x, y], fractions of width and height from 0 to 1"
+
+
+@pytest.mark.parametrize("key", ["include", "exclude"])
+@pytest.mark.parametrize(
+    ("given", "problem"),
+    [
+        ([], "an empty {key}: give it a polygon, or remove it"),
+        (
+            [[[0, 0], [1, 0], [1, 1]], [[0, 0], [1, 1]]],
+            "an invalid polygon 2 in {key}: " + NO_POINTS,
+        ),
+        ([[[0, 0], [1, 0], [1, 1.01]]], "an invalid polygon 1 in {key}: " + NO_POINTS),
+        ([[[0, 0], [1, 0], [-1, 1]]], "an invalid polygon 1 in {key}: " + NO_POINTS),
+        ([[[0, 0], [1, 0], [1]]], "an invalid polygon 1 in {key}: " + NO_POINTS),
+        ([[[0, 0], [1, 0], ["1", 1]]], "an invalid polygon 1 in {key}: " + NO_POINTS),
+        ([[[0, 0], [1, 0], [True, 1]]], "an invalid polygon 1 in {key}: " + NO_POINTS),
+        ([["0,0", "1,0", "1,1"]], "an invalid polygon 1 in {key}: " + NO_POINTS),
+        ([[[0, 0], [0.5, 0.5], [1, 1]]], "an invalid polygon 1 in {key}: it has no area"),
+    ],
+)
+def test_a_polygon_that_a_detector_would_refuse_has_a_sentence(key, given, problem):
+    camera = {"name": "door", "source": "/dev/video0", key: given}
+    assert plugin.camera_setting_problems([camera]) == [
+        f"The camera door has {problem.format(key=key)}."
+    ]
+    with pytest.raises(ValueError, match=r"^(give|correct) "):
+        polygons(json.dumps(given))
+
+
+def test_a_polygon_that_a_detector_takes_is_accepted():
+    given = [[[0, 0.5], [1, 0.5], [1, 1]], [[0, 0], [0.01, 0], [0.01, 0.01]]]
+    camera = {"name": "door", "source": "/dev/video0", "include": given, "exclude": None}
+    assert plugin.camera_setting_problems([camera]) == []
+    assert polygons(json.dumps(given))

@@ -116,12 +116,15 @@ def test_a_detector_is_told_only_what_its_camera_has():
             **{"detector": "haar", "capture": "visits", "faces_per_visit": 5, "min_face": 40},
             **{"color": "color", "max_face_size": 200, "jpeg_quality": 75},
             **{"pixel_format": "MJPG", "resolution": "1280x720", "rotation": 90, "search": "every"},
+            **{"include": [[[0, 0.5], [1, 0.5], [1, 1]]], "exclude": None, "faces_only": True},
         }
     ) == {
         "FACEFLEET_CAPTURE": "visits",
         "FACEFLEET_COLOR": "color",
         "FACEFLEET_DETECTOR": "haar",
+        "FACEFLEET_FACES_ONLY": True,
         "FACEFLEET_FACES_PER_VISIT": 5,
+        "FACEFLEET_INCLUDE": "[[[0, 0.5], [1, 0.5], [1, 1]]]",
         "FACEFLEET_JPEG_QUALITY": 75,
         "FACEFLEET_MAX_FACE_SIZE": 200,
         "FACEFLEET_MIN_FACE": 40,

@@ -27,6 +27,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from facefleet.errors import SettingsError, printable
 from facefleet.hours import Hours
 from facefleet.protocol import is_label
+from facefleet.regions import Polygon, polygons
 
 PREFIX = "FACEFLEET_"
 LONGEST_LOGIN = 127  # characters of FFmpeg's buffer for user, colon and password of a URL
@@ -174,6 +175,11 @@ Bucket = Annotated[str, AfterValidator(_bucket)]
 Resources = Annotated[
     dict[Label, Annotated[Path, AfterValidator(_device)]], NoDecode, BeforeValidator(_mapping)
 ]
+Polygons = Annotated[
+    tuple[Polygon, ...] | None,
+    NoDecode,
+    BeforeValidator(lambda text: text if text is None else polygons(text)),
+]
 Hosts = Annotated[tuple[str, ...] | None, NoDecode, BeforeValidator(_names)]
 Qos = Annotated[int, Field(ge=0, le=2)]
 UplinkHours = Annotated[Hours, BeforeValidator(Hours.parse)]
@@ -228,6 +234,12 @@ class DetectorSettings(ServiceSettings):
     """The best faces of each visit, or every face of every frame."""
     faces_per_visit: int = Field(3, ge=1)
     """Maximum number of faces of a visit to capture."""
+    include: Polygons = None
+    """Polygons, as JSON, in fractions of width and height: only faces inside of any count."""
+    exclude: Polygons = None
+    """The same: faces inside of any do not count."""
+    faces_only: bool = False
+    """Store nothing around a face, and black out other faces in its picture."""
     color: Literal["gray", "color"] = "gray"
     """In which faces are stored."""
     max_face_size: int = Field(800, ge=64, le=800)

@@ -157,6 +157,19 @@ def test_pictures_of_a_folder_are_visits_of_their_own(rig: Rig) -> None:
     assert process.stop(5) == 0
 
 
+def test_faces_count_only_inside_of_the_regions(rig: Rig) -> None:
+    (rig.folder / "pictures").mkdir()
+    shutil.copy(SAMPLES / "astronaut.jpg", rig.folder / "pictures")  # the face is on the left
+    left = "[[[0, 0], [0.5, 0], [0.5, 1], [0, 1]]]"
+    for region, counts in (("include", True), ("exclude", False)):
+        more = {region: left, "outbox": rig.folder / f"{region}.sqlite"}
+        process, url = detector(rig, source=rig.folder / "pictures", **more)
+        await_true(lambda url=url: unmet(url), "it answers")
+        await_true(lambda url=url: metric(url, "facefleet_frames_total") >= 3, "it is played")
+        assert (metric(url, "facefleet_faces_detected_total") > 0) is counts
+        assert process.stop(5) == 0
+
+
 def test_a_visit_ends_with_the_stream(rig: Rig) -> None:
     sharp = Sample("hopper").frame(0)
 

@@ -104,6 +104,33 @@ def test_the_crop_is_gray_and_has_a_margin():
     assert np.abs(np.asarray(picture).astype(int) - expected).mean() < 4
 
 
+def test_with_faces_only_nothing_around_the_face_is_kept():
+    image = np.full((400, 600, 3), 255, np.uint8)
+    image[100:220, 200:300] = 90
+    crop = crop_face(image, DETECTION, Encoding(faces_only=True))
+    assert crop.shape == (120, 100)
+    assert (crop == 90).all()
+
+
+@pytest.mark.parametrize("color", [False, True])
+def test_with_faces_only_no_part_of_another_face_is_kept(color):
+    image = np.full((400, 600, 3), 90, np.uint8)
+    beside = replace(DETECTION, x=280)
+    within = replace(DETECTION, x=210, y=110, width=20, height=24)
+    apart = replace(DETECTION, x=400)
+    faces = [DETECTION, beside, within, apart]
+    shown = np.zeros((len(faces), 400, 600), bool)
+    for n, face in enumerate(faces):
+        crop = crop_face(image, face, Encoding(color, faces_only=True), faces)
+        kept = (crop.max(-1) if color else crop) > 0
+        shown[n, face.y : face.y + face.height, face.x : face.x + face.width] = kept
+        assert kept[face.height // 2, face.width // 2]
+    assert shown.sum(0).max() == 1  # nothing is in two pictures
+    assert shown.any(0).sum() > 0.99 * (180 * 120 + 100 * 120)
+    assert shown[0, 100:220, 200:290].mean() > 0.9
+    assert (image == 90).all()
+
+
 def test_the_defaults_and_limits_are_those_of_the_settings():
     color, size, quality = (
         DetectorSettings.model_fields[name] for name in ("color", "max_face_size", "jpeg_quality")

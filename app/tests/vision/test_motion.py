@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import cv2
 import numpy as np
 import pytest
+from facefleet.regions import EVERYWHERE, Regions
 from facefleet.vision.motion import Motion
 from facefleet.vision.sample import FACES, Sample
 
@@ -35,9 +36,9 @@ def moved(motion: Motion, frames: Iterator[np.ndarray], begin: float = 0) -> lis
     return [motion.moved(frame, begin + n / FPS) for n, frame in enumerate(frames)]
 
 
-def settled(room: Room, min_face: int = 60) -> Motion:
+def settled(room: Room, min_face: int = 60, regions: Regions = EVERYWHERE) -> Motion:
     """A motion detector that has seen the room for four seconds."""
-    motion = Motion(min_face)
+    motion = Motion(min_face, regions)
     first, *others = moved(motion, (room.frame() for _ in range(20)))
     assert first
     assert not any(others[-10:])
@@ -108,6 +109,20 @@ def test_a_face_of_the_smallest_size_is_movement_in_any_resolution(
     left, top = (side // 3 for side in size)
     image[top : top + min_face, left : left + min_face * 3 // 4] = 200
     assert motion.moved(room.frame(image), 4)
+
+
+def test_movement_counts_only_where_faces_do() -> None:
+    left = ((0.0, 0.0), (0.5, 0.0), (0.5, 1.0), (0.0, 1.0))
+    for regions in (Regions(include=[left]), Regions(exclude=[left])):
+        found = {}
+        for side, x in {"left": 100, "right": 300}.items():
+            room = Room(size=(420, 240))
+            motion = settled(room, regions=regions)
+            image = room.wall.copy()
+            image[100:160, x : x + 60] = 200
+            found[side] = motion.moved(room.frame(image), 4)
+        counts = "left" if regions.include else "right"
+        assert found == {side: side == counts for side in found}
 
 
 def test_what_stays_becomes_background() -> None:

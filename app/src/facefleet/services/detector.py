@@ -12,13 +12,15 @@ from facefleet.delivery.outbox import Outbox
 from facefleet.delivery.sender import Sender
 from facefleet.health import Health, serve_health
 from facefleet.logging import log
+from facefleet.regions import Regions
 from facefleet.runtime import freeze_gc, on_shutdown
 from facefleet.settings import DetectorSettings
 from facefleet.views import NO_STREAM, REMEDIES, SEEN, View
 from facefleet.vision.addresses import with_login
 from facefleet.vision.attention import Attention
+from facefleet.vision.boxes import centre
 from facefleet.vision.camera import Camera, Frame
-from facefleet.vision.detectors import Detector, load_detector
+from facefleet.vision.detectors import Detection, Detector, load_detector
 from facefleet.vision.faces import Encoding, Face, cut_face
 from facefleet.vision.motion import Motion
 from facefleet.vision.options import Options
@@ -184,10 +186,14 @@ class _Search:
     def __init__(self, settings: DetectorSettings, detector: Detector) -> None:
         self._detector = detector
         self._encoding = Encoding(
-            settings.color == "color", settings.max_face_size, settings.jpeg_quality
+            settings.color == "color",
+            settings.max_face_size,
+            settings.jpeg_quality,
+            settings.faces_only,
         )
+        self._regions = Regions(settings.include or (), settings.exclude or ())
         self._every = settings.search == "every"
-        self._attention = Attention(Motion(settings.min_face))
+        self._attention = Attention(Motion(settings.min_face, self._regions))
 
     def candidates(self, frame: Frame, now: float) -> list[Candidate[Face]]:
         if not (self._every or self._attention.wants(frame.image, cut=frame.cut, now=now)):
@@ -195,9 +201,16 @@ class _Search:
             return []
         FRAMES.inc()
         with DETECTION.time():
-            found = self._detector(frame.image)
+            detected = self._detector(frame.image)
+        found = [one for one in detected if self._counts(one, frame)]
         DETECTED.inc(len(found))
         if found:
             self._attention.saw_face(now)
-        faces = [cut_face(frame.image, one, frame.captured, self._encoding) for one in found]
+        faces = [
+            cut_face(frame.image, one, frame.captured, self._encoding, detected) for one in found
+        ]
         return [Candidate(face.detection.box, face.quality, face) for face in faces]
+
+    def _counts(self, face: Detection, frame: Frame) -> bool:
+        (x, y), (height, width) = centre(face.box), frame.image.shape[:2]
+        return self._regions.count(x / width, y / height)

@@ -1,5 +1,6 @@
 """Crop a face from a frame, and encode it as a small JPEG."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -7,6 +8,7 @@ import cv2
 import numpy as np
 
 from facefleet.exif import FaceInfo, write_exif
+from facefleet.vision.boxes import centre
 from facefleet.vision.detectors import Detection
 from facefleet.vision.quality import quality
 
@@ -22,6 +24,7 @@ class Encoding:
     color: bool = False
     longest: int = 800  # pixels of a crop's longer side, at most LARGEST
     quality: int = 90  # of the JPEG, at most BEST_QUALITY
+    faces_only: bool = False  # nothing around the face, and no part of another one
 
 
 DEFAULT = Encoding()
@@ -62,30 +65,62 @@ class Face:
 
 
 def cut_face(
-    image: np.ndarray, detection: Detection, captured: datetime, encoding: Encoding = DEFAULT
+    image: np.ndarray,
+    detection: Detection,
+    captured: datetime,
+    encoding: Encoding = DEFAULT,
+    faces: Sequence[Detection] = (),
 ) -> Face:
-    """Crop and rate a face of a frame, ((height, width, 3), uint8, BGR)."""
-    crop = crop_face(image, detection, encoding)
+    """Crop and rate a face of a frame, ((height, width, 3), uint8, BGR), in which `faces` are."""
+    crop = crop_face(image, detection, encoding, faces)
     return Face(crop, detection, quality(image, detection), captured, encoding)
 
 
-def crop_face(image: np.ndarray, face: Detection, encoding: Encoding = DEFAULT) -> np.ndarray:
+def crop_face(
+    image: np.ndarray,
+    face: Detection,
+    encoding: Encoding = DEFAULT,
+    faces: Sequence[Detection] = (),
+) -> np.ndarray:
     """Crop the face with a margin from `image` ((height, width, 3), uint8, BGR).
 
-    The crop has the same shape, or (height, width) in gray. A large one is scaled down. It shares
+    With `faces_only`, there is no margin, and what belongs to another of `faces` is black. The crop
+    has the same shape, or (height, width) in gray. A large one is scaled down. It shares
     no memory with the image.
     """
-    margin_x, margin_y = round(_MARGIN * face.width), round(_MARGIN * face.height)
+    margin = 0 if encoding.faces_only else _MARGIN
+    margin_x, margin_y = round(margin * face.width), round(margin * face.height)
     crop = image[
         max(0, face.y - margin_y) : face.y + face.height + margin_y,
         max(0, face.x - margin_x) : face.x + face.width + margin_x,
     ]
     crop = crop.copy() if encoding.color else cv2.cvtColor(crop, cv2.COLOR_BGR2GRAY)
+    if encoding.faces_only:
+        for other in faces:
+            if other != face:
+                _blank(crop, face, other)
     height, width = crop.shape[:2]
     if (scale := encoding.longest / max(height, width)) < 1:
         size = max(1, round(width * scale)), max(1, round(height * scale))
         crop = cv2.resize(crop, size, interpolation=cv2.INTER_AREA)
     return crop
+
+
+def _blank(crop: np.ndarray, face: Detection, other: Detection) -> None:
+    """Black out what is inside of both boxes, and nearer to the other one's centre by its size."""
+    top, left = max(face.y, other.y), max(face.x, other.x)
+    bottom = min(face.y + face.height, other.y + other.height)
+    right = min(face.x + face.width, other.x + other.width)
+    if top >= bottom or left >= right:
+        return
+    y, x = np.mgrid[top:bottom, left:right] + 0.5
+
+    def distance(of: Detection) -> np.ndarray:
+        across, down = centre(of.box)
+        return ((x - across) / of.width) ** 2 + ((y - down) / of.height) ** 2
+
+    both = crop[top - face.y : bottom - face.y, left - face.x : right - face.x]
+    both[distance(other) <= distance(face)] = 0
 
 
 def encode_face(crop: np.ndarray, info: FaceInfo, encoding: Encoding = DEFAULT) -> bytes:

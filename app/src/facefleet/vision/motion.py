@@ -3,6 +3,8 @@
 import cv2
 import numpy as np
 
+from facefleet.regions import EVERYWHERE, Regions
+
 _CELLS_OF_FACE = 4  # height and width of the smallest face in cells
 _ROWS_OF_CELL = 4  # rows of pixels that are read of each cell; more would only cost time
 _SMALLEST, _LARGEST = 4, 64  # pixels of a cell's side
@@ -23,9 +25,11 @@ class Motion:
     noise of the sensor away. What changes all cells by the same factor is the light.
     """
 
-    def __init__(self, min_face: int) -> None:
+    def __init__(self, min_face: int, regions: Regions = EVERYWHERE) -> None:
+        self._regions = regions
         self._cell = min(max(min_face // _CELLS_OF_FACE, _SMALLEST), _LARGEST)
         self._background: np.ndarray | None = None
+        self._counts = np.ones((0, 0), bool)
         self._noise = 0.0
         self._last = 0.0
 
@@ -39,17 +43,30 @@ class Motion:
         passed, self._last = now - self._last, now
         if self._background is None or self._background.shape != cells.shape:
             self._background, self._noise = cells, 0.0
+            self._counts = self._mask(cells.shape)
             return True
         background = self._background
         background *= np.median((cells + _BLACK) / (background + _BLACK))
         difference = cells - background
         background += difference * (passed / (passed + _ADAPTATION))
         # A face is larger than a cell, and noise is not.
-        change = np.abs(cv2.blur(difference, (3, 3)))
+        change = np.abs(cv2.blur(difference * self._counts, (3, 3)))[self._counts]
+        if not change.size:
+            return False
         limit = min(max(_TIMES_NOISE * self._noise, _LEAST), _MOST)
         noise = float(np.median(change))
         self._noise += (noise - self._noise) * passed / (passed + _NOISE_ADAPTATION)
         return bool(change.max() > limit)
+
+    def _mask(self, shape: tuple[int, int]) -> np.ndarray:
+        """Return which cells count, those whose centre does."""
+        rows, columns = shape
+        return np.array(
+            [
+                [self._regions.count((x + 0.5) / columns, (y + 0.5) / rows) for x in range(columns)]
+                for y in range(rows)
+            ]
+        )
 
     def _cells(self, image: np.ndarray) -> np.ndarray:
         """Return the gray levels of the frame's cells, (rows, columns), float32."""
