@@ -139,6 +139,8 @@ def test_a_setting_of_another_command_is_unknown(monkeypatch: pytest.MonkeyPatch
         (DetectorSettings, "ROTATION", "360"),
         (DetectorSettings, "MIN_FACE", "15"),
         (DetectorSettings, "SEARCH", "some"),
+        (DetectorSettings, "SCHEDULE", "mon 07:00-19:00"),
+        (DetectorSettings, "SCHEDULE", '["mon 07:00-07:00"]'),
         (DetectorSettings, "INCLUDE", "[[[0, 0], [1, 0]]]"),
         (DetectorSettings, "EXCLUDE", "[[[0, 0], [1, 0], [1, 2]]]"),
         (DetectorSettings, "FACES_ONLY", "perhaps"),
@@ -309,6 +311,7 @@ def test_what_is_not_said_has_a_default(monkeypatch: pytest.MonkeyPatch) -> None
     assert (settings.capture, settings.faces_per_visit) == ("visits", 3)
     assert (settings.search, settings.include, settings.exclude) == ("moving", None, None)
     assert settings.faces_only is False
+    assert settings.schedule is None
     assert (settings.color, settings.max_face_size, settings.jpeg_quality) == ("gray", 800, 90)
 
 

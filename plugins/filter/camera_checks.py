@@ -7,6 +7,11 @@ from urllib.parse import quote
 RANGES = {"jpeg_quality": (30, 95), "max_face_size": (64, 800)}
 APPSINK = re.compile(r"!\s*appsink\b[^!]*$")
 STREAM = re.compile(r"(?:rtsps?|https?)://([^/?#]*)", re.IGNORECASE)
+DAYS = "(?:mon|tue|wed|thu|fri|sat|sun)(?:-(?:mon|tue|wed|thu|fri|sat|sun))?"
+HOUR = "(?:[01][0-9]|2[0-3]):[0-5][0-9]"
+SCHEDULE = re.compile(
+    rf"{DAYS}(?:,{DAYS})* (?P<begin>{HOUR})-(?P<end>{HOUR}|24:00)(?: [A-Za-z0-9_+/-]+)?"
+)
 OF_DEVICES = ("pixel_format", "resolution")
 RESOLUTION = re.compile(r"[1-9][0-9]{1,3}x[1-9][0-9]{1,3}")
 LONGEST_LOGIN = 127  # characters of FFmpeg's buffer for user, colon and password of a URL
@@ -42,6 +47,18 @@ def settings_of(environment):
         for key in (*RANGES, *OF_DEVICES)
         if given.get(name := f"FACEFLEET_{key.upper()}") is not None
     }
+
+
+def schedule_problems(camera):
+    if camera.get("schedule") == []:
+        yield "an empty schedule: give it hours, or remove it"
+    for entry in camera.get("schedule") or []:
+        hours = SCHEDULE.fullmatch(entry) if isinstance(entry, str) else None
+        if hours is None or hours["begin"] == hours["end"]:
+            yield (
+                f"an invalid schedule: {entry!r} is not days, hours and a time zone, such as "
+                "mon-fri 07:00-19:00 Europe/Berlin"
+            )
 
 
 def polygon_problems(camera):
@@ -110,7 +127,10 @@ def device_problems(camera):
             yield f"a {key}, which only a camera of the machine itself (/dev/...) has: remove it"
 
 
-CHECKS = (source_problems, polygon_problems, range_problems, login_problems, device_problems)
+CHECKS = (
+    *(source_problems, schedule_problems, polygon_problems, range_problems, login_problems),
+    device_problems,
+)
 
 
 class FilterModule:

@@ -11,7 +11,7 @@ PATHS = ("source", "model")  # keys of a camera that may be paths on its device
 SETTINGS = (
     *("capture", "color", "detector", "exclude", "faces_only", "faces_per_visit", "fps", "include"),
     *("jpeg_quality", "max_face_size"),
-    *("min_face", "pixel_format", "resolution", "rotation", "search"),
+    *("min_face", "pixel_format", "resolution", "rotation", "schedule", "search"),
 )
 
 

@@ -6,6 +6,7 @@ import camera_checks as plugin
 import pytest
 from facefleet import settings
 from facefleet.regions import polygons
+from facefleet.schedule import Schedule
 from facefleet.settings import LONGEST_LOGIN, DetectorSettings
 
 
@@ -163,3 +164,31 @@ def test_a_polygon_that_a_detector_takes_is_accepted():
     camera = {"name": "door", "source": "/dev/video0", "include": given, "exclude": None}
     assert plugin.camera_setting_problems([camera]) == []
     assert polygons(json.dumps(given))
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        *("", "mon", "07:00-19:00", "mon 7:00-19:00", "mon 07:00-25:00", "monday 07:00-08:00"),
+        *("mon-tue-wed 07:00-08:00", "mon 24:00-08:00", "mon 07:00-08:00 Europe/Berlin x"),
+        *("mon 07:00-07:00", "mon,  tue 07:00-08:00", "Mon 07:00-08:00"),
+    ],
+)
+def test_hours_that_a_detector_would_refuse_have_a_sentence(entry):
+    cameras = [{"name": "door", "source": "/dev/video0", "schedule": ["tue 07:00-08:00", entry]}]
+    assert plugin.camera_setting_problems(cameras) == [
+        f"The camera door has an invalid schedule: {entry!r} is not days, hours and a time zone, "
+        "such as mon-fri 07:00-19:00 Europe/Berlin."
+    ]
+    with pytest.raises(ValueError, match="correct"):
+        Schedule([entry])
+
+
+def test_hours_that_a_detector_takes_are_accepted():
+    hours = ["mon-fri,sun 07:00-19:00 Europe/Berlin", "sat 22:00-06:00", "sun 00:00-24:00 UTC"]
+    camera = {"name": "door", "source": "/dev/video0", "schedule": hours}
+    assert plugin.camera_setting_problems([camera]) == []
+    assert Schedule(hours)
+    assert plugin.camera_setting_problems([{**camera, "schedule": []}]) == [
+        "The camera door has an empty schedule: give it hours, or remove it."
+    ]

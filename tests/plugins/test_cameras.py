@@ -117,6 +117,7 @@ def test_a_detector_is_told_only_what_its_camera_has():
             **{"color": "color", "max_face_size": 200, "jpeg_quality": 75},
             **{"pixel_format": "MJPG", "resolution": "1280x720", "rotation": 90, "search": "every"},
             **{"include": [[[0, 0.5], [1, 0.5], [1, 1]]], "exclude": None, "faces_only": True},
+            **{"schedule": ["mon-fri 07:00-19:00", "sat 08:00-12:00"]},
         }
     ) == {
         "FACEFLEET_CAPTURE": "visits",
@@ -131,5 +132,6 @@ def test_a_detector_is_told_only_what_its_camera_has():
         "FACEFLEET_PIXEL_FORMAT": "MJPG",
         "FACEFLEET_RESOLUTION": "1280x720",
         "FACEFLEET_ROTATION": 90,
+        "FACEFLEET_SCHEDULE": '["mon-fri 07:00-19:00", "sat 08:00-12:00"]',
         "FACEFLEET_SEARCH": "every",
     }

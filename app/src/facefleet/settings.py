@@ -16,6 +16,7 @@ from pydantic import (
     BeforeValidator,
     ByteSize,
     Field,
+    InstanceOf,
     SecretStr,
     UrlConstraints,
     ValidationError,
@@ -28,6 +29,7 @@ from facefleet.errors import SettingsError, printable
 from facefleet.hours import Hours
 from facefleet.protocol import is_label
 from facefleet.regions import Polygon, polygons
+from facefleet.schedule import Schedule
 
 PREFIX = "FACEFLEET_"
 LONGEST_LOGIN = 127  # characters of FFmpeg's buffer for user, colon and password of a URL
@@ -180,6 +182,11 @@ Polygons = Annotated[
     NoDecode,
     BeforeValidator(lambda text: text if text is None else polygons(text)),
 ]
+Week = Annotated[
+    InstanceOf[Schedule] | None,
+    NoDecode,
+    BeforeValidator(lambda text: text if text is None else Schedule.of_json(text)),
+]
 Hosts = Annotated[tuple[str, ...] | None, NoDecode, BeforeValidator(_names)]
 Qos = Annotated[int, Field(ge=0, le=2)]
 UplinkHours = Annotated[Hours, BeforeValidator(Hours.parse)]
@@ -223,6 +230,8 @@ class DetectorSettings(ServiceSettings):
     """Degrees by which frames are turned clockwise."""
     fps: float = Field(5, gt=0, le=120)
     """Frames per second that are watched."""
+    schedule: Week = None
+    """Hours in which the camera is looked at, as JSON. If unset, it always is."""
     search: Literal["moving", "every"] = "moving"
     """Search frames for faces while something moves or a face is in view, or every frame."""
     detector: Literal["yunet", "haar"] = "yunet"

@@ -13,7 +13,7 @@ import time
 import urllib.request
 from collections import Counter
 from contextlib import closing
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import cv2
@@ -25,7 +25,7 @@ from facefleet.delivery.outbox_reader import OutboxReader
 from facefleet.exif import FaceInfo, read_exif
 from facefleet.protocol import FaceName, Receipt, content_tag
 from facefleet.services.detector import _Watch
-from facefleet.views import View
+from facefleet.views import OFF, View
 from facefleet.vision.camera import Frame
 from facefleet.vision.sample import Sample
 from PIL import Image
@@ -168,6 +168,23 @@ def test_faces_count_only_inside_of_the_regions(rig: Rig) -> None:
         await_true(lambda url=url: metric(url, "facefleet_frames_total") >= 3, "it is played")
         assert (metric(url, "facefleet_faces_detected_total") > 0) is counts
         assert process.stop(5) == 0
+
+
+def test_off_by_its_schedule_it_is_ready_and_looks_at_nothing(rig: Rig) -> None:
+    _, port = rig.mosquitto("broker")
+    day = f"{datetime.now(UTC) + timedelta(days=3):%a}".lower()
+    with Listener(port, STATUS) as listener:
+        schedule = json.dumps([f"{day} 00:00-24:00"])
+        process, url = detector(rig, f"mqtt://127.0.0.1:{port}", schedule=schedule)
+        await_true(lambda: ready(url), "it is ready")
+        await_true(
+            lambda: any(json.loads(row).get("view") == OFF for row in listener.on(STATUS)),
+            "its status says so",
+        )
+        assert metric(url, "facefleet_frames_total") == 0
+        assert process.stop(5) == 0
+    states = {row.state for row in OutboxReader(rig.folder / "outbox.sqlite").coverage()}
+    assert OFF in states
 
 
 def test_a_visit_ends_with_the_stream(rig: Rig) -> None:

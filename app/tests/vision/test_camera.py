@@ -5,6 +5,7 @@ from contextlib import ExitStack
 from datetime import UTC, datetime
 
 import pytest
+from facefleet.views import OFF
 from facefleet.vision.camera import Camera
 
 from support.camera import GRAYS, stream, write_picture, write_video
@@ -32,6 +33,31 @@ def test_the_sample_comes_at_the_asked_rate_with_its_time(stop):
     assert times == sorted(set(times))
     assert abs((datetime.now(UTC) - times[-1]).total_seconds()) < 1
     assert states == [None]
+
+
+def test_off_by_its_schedule_a_source_is_closed(stop):
+    class Hours:
+        on = True
+
+        def active(self, now):
+            assert now.tzinfo
+            return self.on
+
+    hours, states = Hours(), []
+
+    def on_state(state):
+        states.append(state)
+        if states[-2:] == [OFF, OFF]:
+            assert camera._feed._process is None
+            hours.on = True
+
+    camera = Camera("sample:hopper", 200, on_state, stop, schedule=hours)
+    frames = iter(camera)
+    next(frames)
+    hours.on = False
+    next(frames)
+    assert states == [None, OFF, OFF, None]
+    frames.close()
 
 
 def test_recordings_start_over_without_being_unready(tmp_path, stop):

@@ -15,7 +15,7 @@ from facefleet.logging import log
 from facefleet.regions import Regions
 from facefleet.runtime import freeze_gc, on_shutdown
 from facefleet.settings import DetectorSettings
-from facefleet.views import NO_STREAM, REMEDIES, SEEN, View
+from facefleet.views import NO_STREAM, OFF, REMEDIES, SEEN, View
 from facefleet.vision.addresses import with_login
 from facefleet.vision.attention import Attention
 from facefleet.vision.boxes import centre
@@ -58,18 +58,19 @@ def run(settings: DetectorSettings) -> None:
 
     def camera_state(now: str | None) -> None:
         nonlocal problem
-        problem = now
+        problem = None if now == OFF else now
         health.set("camera", problem)
-        watch.stream(problem is None)
-        if problem is None:
+        watch.stream(now is None, is_off=now == OFF)
+        if now is None:
             rate.restarted(time.monotonic())
         else:
             capture(chooser.end())
+            sender.check()
 
     def about_camera() -> dict[str, object]:
         return {
             "camera": problem or "ok",
-            "view": watch.fault,
+            "view": watch.word,
             "fps": rate.reached(time.monotonic()),
             "fps_wanted": rate.wanted,
         }
@@ -138,7 +139,13 @@ class _Watch:
         self._judge = ViewJudge()
         self._coverage = coverage
         self._has_stream = False
+        self._is_off = False
         self._show()
+
+    @property
+    def word(self) -> str | None:
+        """What the status says of the view: OFF, what is wrong with it, or None."""
+        return OFF if self._is_off else self.fault
 
     @property
     def fault(self) -> View | None:
@@ -146,9 +153,9 @@ class _Watch:
         view = self._judge.view
         return view if self._has_stream and view is not View.GOOD else None
 
-    def stream(self, has_stream: bool) -> None:
-        """Take note that frames arrive (again), or no longer do."""
-        self._has_stream = has_stream
+    def stream(self, has_stream: bool, *, is_off: bool = False) -> None:
+        """Take note that frames arrive (again), or no longer do, as a schedule wants it or not."""
+        self._has_stream, self._is_off = has_stream, is_off
         self._judge.restarted()
         self._show()
 
@@ -163,7 +170,7 @@ class _Watch:
             log.info("good view again")
 
     def _show(self) -> None:
-        state = (self.fault or SEEN) if self._has_stream else NO_STREAM
+        state = self.word or (SEEN if self._has_stream else NO_STREAM)
         self._coverage.change(state, time.monotonic(), time.time())
         for view in View:
             VIEW.labels(view).set(self._has_stream and view is self._judge.view)
@@ -177,7 +184,7 @@ def _camera(
         password = settings.password.get_secret_value() if settings.password else ""
         source = with_login(source, settings.user, password)
     options = Options(settings.pixel_format, settings.resolution, settings.rotation)
-    return Camera(source, settings.fps, on_state, stop, options)
+    return Camera(source, settings.fps, on_state, stop, options, settings.schedule)
 
 
 class _Search:

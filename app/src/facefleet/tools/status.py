@@ -12,7 +12,7 @@ from facefleet.mqtt import Connection
 from facefleet.protocol import LINK_DOWN, STATUSES, is_label
 from facefleet.settings import StatusSettings
 from facefleet.tools.tables import table
-from facefleet.views import REMEDIES
+from facefleet.views import OFF, REMEDIES
 
 SETTLE = 1.0  # seconds without another retained message, if no camera is expected
 HINT = 3.0  # seconds without any status until the user is told why
@@ -56,12 +56,12 @@ def _is_well(row: dict | None) -> bool:
 
 
 def _delivers(row: dict) -> bool:
-    return row["state"] == "online" and row["stored"] > 0 and not row["view"]
+    return row["state"] == "online" and row["stored"] > 0 and not _camera_fault(row)
 
 
 def _is_idle(row: dict) -> bool:
-    """Return whether the camera works but has not seen a face yet."""
-    return _state(row) == "no face yet"
+    """Return whether the camera works but has not seen a face yet, or is off by its schedule."""
+    return _state(row) in ("no face yet", OFF)
 
 
 def _state(row: dict) -> str:
@@ -93,6 +93,8 @@ def _camera_fault(row: dict) -> str | None:
     """Return a sentence about what is wrong with the camera or its view, or None."""
     if row["camera"] != "ok":
         return row["camera"]
+    if row["view"] == OFF:
+        return None
     if row["view"]:  # the word of a newer detector has no sentence yet
         return REMEDIES.get(row["view"], f"The view is {row['view']}.")
     return None

@@ -8,12 +8,15 @@ from datetime import UTC, datetime
 
 import numpy as np
 
+from facefleet.schedule import Schedule
+from facefleet.views import OFF
 from facefleet.vision.errors import CameraEndedError, CameraError
 from facefleet.vision.feed import Feed
 from facefleet.vision.options import DEFAULT, Options
 
 _FIRST_WAIT = 0.5  # seconds
 _LONGEST_WAIT = 30.0
+_OFF_WAIT = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +35,8 @@ class Camera:
     `source` and `options` are what `sources.open_source` accepts. `on_state` is called with a
     sentence on each failure, and with None on the first good frame at the start and after a
     failure. A source that ends is opened again: a recording starts over, and a URL that returns a
-    single image is requested again.
+    single image is requested again. Outside of the `schedule`, the source is closed, and `on_state`
+    is called with OFF every second.
     """
 
     def __init__(
@@ -42,11 +46,13 @@ class Camera:
         on_state: Callable[[str | None], None],
         stop: threading.Event,
         options: Options = DEFAULT,
+        schedule: Schedule | None = None,
     ) -> None:
         self._feed = Feed(source, options)
         self._period = 1 / fps
         self._on_state = on_state
         self._stop = stop
+        self._schedule = schedule
 
     def __iter__(self) -> Iterator[Frame]:
         good = False
@@ -54,6 +60,12 @@ class Camera:
         due = time.monotonic()
         try:
             while not self._stop.wait(due - time.monotonic()):
+                if self._schedule and not self._schedule.active(datetime.now(UTC)):
+                    self._feed.close()
+                    good, wait = False, _FIRST_WAIT
+                    self._on_state(OFF)
+                    due = time.monotonic() + _OFF_WAIT
+                    continue
                 try:
                     image = self._feed.next(self._stop)
                 except CameraEndedError:
