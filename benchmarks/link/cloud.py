@@ -10,7 +10,9 @@ from benchmarks.feeder import DEVICE
 from benchmarks.plain import connect
 from support.authority import Authority
 from support.cloud import GALLERY, PROCESSOR, Cloud, certificate
-from support.rig import BUCKET, Rig, await_true, contents
+from support.rig import BUCKET, Rig, await_true, contents, ready
+
+START = 180.0  # seconds for a service to start, beside those of all other ways
 
 
 class Far:
@@ -21,14 +23,16 @@ class Far:
         self.broker = Cloud(rig, authority, address=address)
         self.tls = certificate(rig.folder / "device", authority, DEVICE)
         _, self._endpoint = rig.s3()
-        rig.service(
+        _, url = rig.service(
             "processor",
+            wait=False,
             broker=self.broker.url,
             tls=certificate(rig.folder / "processor", authority, PROCESSOR),
             bucket=BUCKET,
             qos=qos,
             AWS_ENDPOINT_URL=self._endpoint,
         )
+        await_true(lambda: ready(url), "the processor is ready", START)
         self.stored: dict[int, float] = {}
         """When a face was stored (monotonic seconds), by its number in the outbox."""
         self._listen(certificate(rig.folder / "gallery", authority, GALLERY), address)

@@ -24,11 +24,12 @@ from facefleet.runtime import freeze_gc
 from pydantic import AnyUrl
 
 from benchmarks.feeder import CAMERA, DEVICE
+from benchmarks.link.cloud import START
 from benchmarks.link.faces import numbered
 from benchmarks.link.network import enter_network
 from benchmarks.link.results import Captured
 from benchmarks.plain import connect
-from support.rig import Rig, await_true
+from support.rig import Rig, await_true, ready
 
 WINDOW = 256
 A_DAY = timedelta(days=1)  # over which the backlog was captured
@@ -133,13 +134,15 @@ class _FromOutbox:
 @contextmanager
 def _facefleet(rig: Rig, site: Site) -> Iterator[Sending]:
     _, port = rig.mosquitto("edge")
-    rig.service(
+    _, url = rig.service(
         "forwarder",
+        wait=False,
         device=DEVICE,
         edge_broker=f"mqtt://127.0.0.1:{port}",
         cloud_broker=f"mqtts://{site.host}:{site.port}",
         tls=site.tls,
     )
+    await_true(lambda: ready(url), "the forwarder is ready", START)
     yield from _outbox(site, port)
 
 
@@ -201,7 +204,7 @@ def _plain(qos: int) -> Callable[[Rig, Site], object]:
     @contextmanager
     def start(_rig: Rig, site: Site) -> Iterator[Sending]:
         sending = _Plain(site, qos)
-        await_true(sending.client.is_connected, "the plain client is connected", 60)
+        await_true(sending.client.is_connected, "the plain client is connected", START)
         yield sending
         sending.client.disconnect()
         sending.client.loop_stop()

@@ -22,7 +22,7 @@ from pathlib import Path
 
 from benchmarks.feeder import DEVICE
 from benchmarks.link import edge
-from benchmarks.link.cloud import Far
+from benchmarks.link.cloud import START, Far
 from benchmarks.link.edge import QOS, Site
 from benchmarks.link.faces import sample_crops
 from benchmarks.link.model import Link
@@ -184,12 +184,12 @@ class _Lane:
         stack.callback(self._end)
         theirs.close()
         self._receive()
-        await_true(lambda: self.far.broker.connections(DEVICE), f"{self.way} is connected", 60)
+        await_true(lambda: self.far.broker.connections(DEVICE), f"{self.way} is connected", START)
 
     def _end(self) -> None:
         with suppress(OSError):  # it has failed
             self._pipe.send("leave")
-        self._edge.join(15)
+        self._edge.join(60)
         if self._edge.is_alive():
             self._edge.kill()
             self._edge.join()
