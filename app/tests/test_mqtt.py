@@ -380,6 +380,38 @@ def test_an_idle_link_carries_few_pings(monkeypatch: pytest.MonkeyPatch) -> None
     assert pings[2] - pings[0] > 5
 
 
+def test_an_answer_that_takes_long_over_an_idle_link_causes_no_ping(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A ping would cost as much as the status that is answered, once a minute."""
+    monkeypatch.setattr(session, "KEEPALIVE", 6)
+    received: list[bytes] = []
+    answered = False
+
+    async def story() -> None:
+        async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            nonlocal answered
+            await grant(reader, writer)
+            head = await reader.readexactly(2)
+            received.append(await reader.readexactly(head[1]))
+            await asyncio.sleep(1.5)  # half of what calls for a ping
+            writer.write(b"\x40\x02" + received[0][-4:-2])  # PUBACK
+            await writer.drain()
+            answered = True
+            received.append(await reader.read())
+            writer.close()
+
+        async with server(answer) as port, running(Client(port)) as client:
+            await until(lambda: client.ups)
+            await asyncio.sleep(3.5)  # longer than that
+            assert client.connection.publish("status/edge-1", b"on", qos=1)
+            await until(lambda: answered)
+        await until(lambda: len(received) == 2)
+
+    asyncio.run(story())
+    assert received[1] == b"\xe0\x00"  # DISCONNECT
+
+
 def test_a_link_that_is_slow_and_moves_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     """Answers wait behind what is being sent: that the network takes it is a sign of life."""
     monkeypatch.setattr(session, "KEEPALIVE", 1)

@@ -257,7 +257,8 @@ class Session:
         """
         wire = self.wire
         received, unsent = 0, 0
-        quiet = idle = 0  # turns of a second each, as the process may have been suspended
+        # Turns of a second each, as the process may have been suspended.
+        quiet = owed = idle = 0
         while True:
             await asyncio.sleep(1)
             heard = wire.received > received
@@ -265,6 +266,8 @@ class Session:
             received, unsent = wire.received, wire.unsent
             quiet = quiet + 1 if wire.is_owed and not progress else 0
             idle = 0 if heard else idle + 1
+            # Not from the last byte on: after a long silence, an answer is only due from now on.
+            owed = owed + 1 if wire.is_owed and not heard else 0
             limit = 2 * seconds if received else self._timeout.seconds
             if quiet > limit:
                 if not received:
@@ -273,9 +276,9 @@ class Session:
                     f"the connection to {self._broker.address} ended "
                     f"(no response for {limit:.3g} s): is the link up?"
                 )
-            if idle >= (seconds / 2 if wire.is_owed else IDLE):
+            if owed >= seconds / 2 or idle >= IDLE:
                 wire.ping()
-                idle = 0
+                owed = idle = 0
 
 
 class _ConnectError(Exception):
