@@ -52,7 +52,6 @@ class Pace:
 
     def measured(self, trip: float, ahead: int) -> None:
         """Record the round trip of a face that was sent once, with `ahead` bytes in flight."""
-        self.stalls = 0  # after a face that was resent, the queue may still exceed the timeout
         self._idle = min(self._idle, trip)
         if self._trip is None:
             self._trip, self._ahead = trip, ahead
@@ -62,6 +61,8 @@ class Pace:
 
     def confirmed(self, size: int) -> None:
         """Adapt the limit after a face of `size` bytes was confirmed."""
+        if self._trip is not None:  # else the queue may exceed the timeout, and all be resent
+            self.stalls = 0
         if (excess := self.round_trip - self._idle - max(QUEUE, self._idle / 2)) > 0:
             self._shorten_queue(int(size * min(excess, 0.5)))
             return
