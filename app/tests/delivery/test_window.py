@@ -208,6 +208,18 @@ def test_a_fifth_lost_is_repaired_within_a_few_round_trips() -> None:
     assert world.sends < 4000 / 0.8**2 * 1.25
 
 
+def test_the_last_faces_are_not_long_in_coming_where_a_fifth_is_lost() -> None:
+    took = []
+    for seed in range(20):
+        world = World(size=256, seed=seed)
+        world.loss = 0.2
+        world.capture(60)
+        while world.pending:
+            world.advance(1)
+        took.append(world.now)
+    assert statistics.mean(took) < 30
+
+
 @pytest.mark.parametrize("captures", [100, 2000])
 def test_what_happens_now_is_not_starved_by_the_backlog(captures: int) -> None:
     world = World(size=64)
