@@ -1,4 +1,4 @@
-"""The hours in which a camera is looked at."""
+"""Hours of a week."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -12,7 +12,7 @@ MONDAY = datetime(2026, 11, 23, tzinfo=UTC)
 
 
 def active(*entries: str) -> list[str]:
-    """The first and last half hours of a week in which the camera is looked at."""
+    """The half hours of a week with which the hours begin and end."""
     schedule = Schedule(entries)
     times = [MONDAY + timedelta(minutes=30 * n) for n in range(336)]
     now = [schedule.active(at) for at in times]

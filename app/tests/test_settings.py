@@ -2,11 +2,12 @@
 
 import os
 import re
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from facefleet.errors import SettingsError
-from facefleet.hours import Hours
+from facefleet.schedule import EXAMPLE
 from facefleet.settings import (
     DetectorSettings,
     DevicePluginSettings,
@@ -349,14 +350,13 @@ def test_a_rate_without_a_unit_or_that_carries_nothing_is_refused(
 
 
 def test_hours_are_checked_at_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
-    use(monkeypatch, DetectorSettings, UPLINK_HOURS="22-06 Europe/Berlin")
-    assert load(DetectorSettings).uplink_hours == Hours.parse("22-06 Europe/Berlin")
+    use(monkeypatch, DetectorSettings, UPLINK_HOURS='["sat 22:00-06:00"]')
+    assert load(DetectorSettings).uplink_hours.active(datetime(2026, 11, 29, 5, tzinfo=UTC))
     use(monkeypatch, DetectorSettings, UPLINK_HOURS="")
     assert load(DetectorSettings).uplink_hours is None
     use(monkeypatch, DetectorSettings, UPLINK_HOURS="at night")
     assert sentences(DetectorSettings) == [
-        'FACEFLEET_UPLINK_HOURS=at night: give hours such as "22-06" (UTC) or '
-        '"22:30-06:00 Europe/Berlin"'
+        f"FACEFLEET_UPLINK_HOURS=at night: give a list of hours as JSON, such as {EXAMPLE}"
     ]
 
 

@@ -1,4 +1,4 @@
-"""When a camera is looked at. Pure: the time is an argument."""
+"""Hours of a week: of a camera, or of an uplink. Pure: the time is an argument."""
 
 import json
 import re
@@ -64,7 +64,7 @@ class Schedule:
         return cls(entries)
 
     def active(self, now: datetime) -> bool:
-        """Return whether the camera is looked at. `now` has a time zone."""
+        """Return whether a time, which has a time zone, is within the hours."""
         return any(hours.include(now) for hours in self._hours)
 
     def resumes(self, now: datetime) -> datetime:

@@ -26,7 +26,6 @@ from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from facefleet.errors import SettingsError, printable
-from facefleet.hours import Hours
 from facefleet.protocol import is_label
 from facefleet.regions import Polygon, polygons
 from facefleet.schedule import Schedule
@@ -189,7 +188,6 @@ Week = Annotated[
 ]
 Hosts = Annotated[tuple[str, ...] | None, NoDecode, BeforeValidator(_names)]
 Qos = Annotated[int, Field(ge=0, le=2)]
-UplinkHours = Annotated[Hours, BeforeValidator(Hours.parse)]
 Rate = Annotated[float, BeforeValidator(_rate)]
 """Bytes per second, given in bits ("256kbit", "1.5Mbit")."""
 
@@ -259,8 +257,8 @@ class DetectorSettings(ServiceSettings):
     qos: Qos = 0
     window: int = Field(256, ge=1, le=65_535)
     """Maximum number of faces in flight."""
-    uplink_hours: Annotated[UplinkHours | None, NoDecode] = None
-    """Hours in which faces are sent: "22-06", "22:30-06:00 Europe/Berlin". Always if unset."""
+    uplink_hours: Week = None
+    """Hours in which faces are sent, as JSON. If unset, they always are."""
     outbox: Path
     outbox_max_bytes: ByteSize = Field(ByteSize(1 << 30), ge=1 << 20)
     """Size beyond which the outbox evicts faces: bytes, or with a unit ("2GiB")."""

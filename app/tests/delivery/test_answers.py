@@ -128,7 +128,7 @@ class Toggle:
 
     now = True
 
-    def include(self, _at: datetime) -> bool:
+    def active(self, _at: datetime) -> bool:
         return self.now
 
 

@@ -13,7 +13,7 @@ MEASURED = frozenset({"fps", "p50", "p99", "resent", "drained_in", "full_in"})
 COMES_AND_GOES = frozenset({"pending", "drained_in", "full_in"})
 
 
-class Schedule:
+class Reporting:
     """Compares the current status with the one that was published last."""
 
     def __init__(self) -> None:

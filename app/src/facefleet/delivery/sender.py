@@ -23,13 +23,13 @@ from facefleet.delivery.coverage import Meter
 from facefleet.delivery.database import OutboxError
 from facefleet.delivery.forecast import Forecast, Forecaster
 from facefleet.delivery.outbox import DamagedFaceError, NoStorageError, Outbox
-from facefleet.delivery.reporting import Schedule
+from facefleet.delivery.reporting import Reporting
 from facefleet.delivery.window import Window
 from facefleet.health import Health
-from facefleet.hours import Hours
 from facefleet.logging import log
 from facefleet.mqtt import Connection, Will
 from facefleet.protocol import HELLO, FaceName, Receipt, receipts_topic, status_topic
+from facefleet.schedule import Schedule
 
 COMMIT_BATCH = 32  # faces per commit
 QUEUE_SIZE = 4 * COMMIT_BATCH  # faces not committed yet; when it is full, the camera waits
@@ -87,7 +87,7 @@ class Sender:
         health: Health,
         about_camera: Callable[[], dict[str, object]] = dict,
         coverage: Meter | None = None,
-        hours: Hours | None = None,
+        hours: Schedule | None = None,
     ) -> None:
         self._outbox = outbox
         self._qos = qos
@@ -106,7 +106,7 @@ class Sender:
         self._coverage = coverage
         self._hours = hours
         self._status = status_topic(outbox.device, outbox.camera)
-        self._schedule = Schedule()
+        self._reporting = Reporting()
         self._connection = Connection(
             broker,
             f"detector-{outbox.device}-{outbox.camera}",
@@ -239,7 +239,7 @@ class Sender:
 
     @property
     def _is_paused(self) -> bool:
-        return self._hours is not None and not self._hours.include(datetime.now(UTC))
+        return self._hours is not None and not self._hours.active(datetime.now(UTC))
 
     def _is_idle(self) -> bool:
         awaits_receipts = self._connection.is_up and self._outbox.counts.pending > 0
@@ -290,7 +290,7 @@ class Sender:
     def _on_up(self) -> None:
         self._health.set("broker", None)
         self._window.connected(time.monotonic())
-        self._schedule.restart()
+        self._reporting.restart()
         self._wake.set()
 
     def _on_message(self, topic: str, payload: bytes, retain: bool) -> None:
@@ -379,13 +379,13 @@ class Sender:
 
     def _publish_status(self, now: float) -> None:
         status = self._state()
-        if not self._schedule.is_due(status, now):
+        if not self._reporting.is_due(status, now):
             return
         # Without what is 0 or unknown, but for the frame rate: no frames are a fault.
         brief = {name: value for name, value in status.items() if value or name == "fps"}
         message = json.dumps(brief, separators=(",", ":")).encode()
         if self._connection.publish(self._status, message, retain=True):
-            self._schedule.published(status, now)
+            self._reporting.published(status, now)
 
     def _delivery_problem(self, now: float) -> str | None:
         """Return why faces are not delivered, or None.

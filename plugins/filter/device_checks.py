@@ -1,4 +1,4 @@
-"""Check the settings of a device's cameras, as its detectors would do later."""
+"""Check the settings of a device's cameras and uplink, as its services would do later."""
 
 import re
 from urllib.parse import quote
@@ -12,8 +12,12 @@ HOUR = "(?:[01][0-9]|2[0-3]):[0-5][0-9]"
 SCHEDULE = re.compile(
     rf"{DAYS}(?:,{DAYS})* (?P<begin>{HOUR})-(?P<end>{HOUR}|24:00)(?: [A-Za-z0-9_+/-]+)?"
 )
+HOURS = "days, hours and a time zone, such as mon-fri 07:00-19:00 Europe/Berlin"
 OF_DEVICES = ("pixel_format", "resolution")
 RESOLUTION = re.compile(r"[1-9][0-9]{1,3}x[1-9][0-9]{1,3}")
+SLOWEST_UPLINK = 64_000  # bits per second
+RATE = re.compile(r"(\d+(?:\.\d+)?) ?(kbit|Mbit)", re.ASCII)
+UNITS = {"kbit": 1e3, "Mbit": 1e6}
 LONGEST_LOGIN = 127  # characters of FFmpeg's buffer for user, colon and password of a URL
 
 
@@ -52,13 +56,16 @@ def settings_of(environment):
 def schedule_problems(camera):
     if camera.get("schedule") == []:
         yield "an empty schedule: give it hours, or remove it"
-    for entry in camera.get("schedule") or []:
+    for entry in invalid_hours(camera.get("schedule")):
+        yield f"an invalid schedule: {entry!r} is not {HOURS}"
+
+
+def invalid_hours(entries):
+    """Yield entries of a wrong form. The detector checks time zones: this machine may lack them."""
+    for entry in entries or []:
         hours = SCHEDULE.fullmatch(entry) if isinstance(entry, str) else None
         if hours is None or hours["begin"] == hours["end"]:
-            yield (
-                f"an invalid schedule: {entry!r} is not days, hours and a time zone, such as "
-                "mon-fri 07:00-19:00 Europe/Berlin"
-            )
+            yield entry
 
 
 def polygon_problems(camera):
@@ -133,6 +140,34 @@ CHECKS = (
 )
 
 
+def uplink_problems(uplink):
+    """Return a sentence for each invalid value of facefleet_uplink."""
+    return [
+        f"The {key} of facefleet_uplink {problem}."
+        for key, check in (("rate", rate_problems), ("window_hours", window_problems))
+        if uplink.get(key) is not None
+        for problem in check(uplink[key])
+    ]
+
+
+def rate_problems(rate):
+    found = RATE.fullmatch(str(rate))
+    if found is None:
+        yield f"is {rate}: use bits per second, such as 256kbit or 1.5Mbit"
+    elif float(found[1]) * UNITS[found[2]] < SLOWEST_UPLINK:
+        yield f"is {rate}: use at least {SLOWEST_UPLINK // 1000}kbit"
+
+
+def window_problems(entries):
+    if not entries:
+        yield "are empty: give some, or remove window_hours"
+    for entry in invalid_hours(entries):
+        yield f"are invalid: {entry!r} is not {HOURS}"
+
+
 class FilterModule:
     def filters(self):
-        return {"camera_setting_problems": camera_setting_problems}
+        return {
+            "camera_setting_problems": camera_setting_problems,
+            "uplink_problems": uplink_problems,
+        }

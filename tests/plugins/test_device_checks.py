@@ -2,12 +2,13 @@
 
 import json
 
-import camera_checks as plugin
+import device_checks as plugin
 import pytest
 from facefleet import settings
 from facefleet.regions import polygons
 from facefleet.schedule import Schedule
-from facefleet.settings import LONGEST_LOGIN, DetectorSettings
+from facefleet.settings import LONGEST_LOGIN, DetectorSettings, ForwarderSettings
+from pydantic import ValidationError
 
 
 @pytest.mark.parametrize(("key", "limits"), plugin.RANGES.items())
@@ -192,3 +193,58 @@ def test_hours_that_a_detector_takes_are_accepted():
     assert plugin.camera_setting_problems([{**camera, "schedule": []}]) == [
         "The camera door has an empty schedule: give it hours, or remove it."
     ]
+
+
+FORWARDER = {
+    "http": "127.0.0.1:1",
+    "device": "edge-1",
+    "edge_broker": "mqtt://127.0.0.1:1883",
+    "cloud_broker": "mqtt://127.0.0.1:1884",
+}
+UNITS = "use bits per second, such as 256kbit or 1.5Mbit."
+
+
+@pytest.mark.parametrize(
+    ("rate", "problem"),
+    [
+        ("256kbit", None),
+        ("1.5 Mbit", None),
+        ("64kbit", None),
+        ("63kbit", "use at least 64kbit."),
+        ("0.05Mbit", "use at least 64kbit."),
+        ("256", UNITS),
+        ("256KB", UNITS),
+        ("256kbit/s", UNITS),
+        ("-1Mbit", UNITS),
+    ],
+)
+def test_a_rate_is_judged_as_the_forwarder_judges_it(rate, problem):
+    sentences = [f"The rate of facefleet_uplink is {rate}: {problem}"] if problem else []
+    assert plugin.uplink_problems({"rate": rate}) == sentences
+    try:
+        ForwarderSettings(**FORWARDER, uplink_rate=rate)
+        refused = False
+    except ValidationError:
+        refused = True
+    assert refused == bool(problem)
+
+
+@pytest.mark.parametrize("entry", ["mon 7:00-19:00", "22-06", "mon 07:00-07:00", 22])
+def test_hours_of_the_uplink_that_a_detector_would_refuse_have_a_sentence(entry):
+    uplink = {"window_hours": ["mon-sun 22:00-06:00 Europe/Berlin", entry]}
+    assert plugin.uplink_problems(uplink) == [
+        f"The window_hours of facefleet_uplink are invalid: {entry!r} is not days, hours and a "
+        "time zone, such as mon-fri 07:00-19:00 Europe/Berlin."
+    ]
+
+
+def test_hours_of_the_uplink_are_some():
+    assert plugin.uplink_problems({"window_hours": ["mon-sun 22:00-06:00 Europe/Berlin"]}) == []
+    assert plugin.uplink_problems({"window_hours": []}) == [
+        "The window_hours of facefleet_uplink are empty: give some, or remove window_hours."
+    ]
+
+
+def test_without_a_rate_the_uplink_is_unlimited():
+    assert plugin.uplink_problems({}) == []
+    assert ForwarderSettings(**FORWARDER).uplink_rate is None
