@@ -380,6 +380,33 @@ def test_an_idle_link_carries_few_pings(monkeypatch: pytest.MonkeyPatch) -> None
     assert pings[2] - pings[0] > 5
 
 
+def test_who_only_listens_pings_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A broker ends a connection on which it hears nothing, whatever it sends itself."""
+    monkeypatch.setattr(session, "IDLE", 2)
+    pinged = ended = False
+
+    async def story() -> None:
+        async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            nonlocal pinged, ended
+            await grant(reader, writer)
+            ping = asyncio.create_task(reader.readexactly(2))
+            while not ping.done():
+                writer.write(b"\x30\x05\x00\x01tok")  # PUBLISH
+                await asyncio.sleep(0.2)
+            pinged = await ping == b"\xc0\x00"
+            await reader.read()
+            writer.close()
+            await writer.wait_closed()
+            ended = True
+
+        async with server(talk) as port, running(Client(port)) as client:
+            await until(lambda: pinged)
+            assert client.heard
+        await until(lambda: ended)
+
+    asyncio.run(story())
+
+
 def test_an_answer_that_takes_long_over_an_idle_link_causes_no_ping(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -14,7 +14,7 @@ from facefleet.logging import log
 from facefleet.wire import Wire
 
 KEEPALIVE = 10  # seconds; a dead link is noticed within twice that time after something was sent
-IDLE = 75  # seconds without a byte from the broker until a ping, if nothing was sent either
+IDLE = 75  # seconds without a byte sent to the broker until a ping
 MIN_TIMEOUT, MAX_TIMEOUT = 5, 30  # seconds for a response; doubled after each timeout
 CLOSE_TIMEOUT = 1  # second for the DISCONNECT and for TLS to close
 
@@ -256,16 +256,17 @@ class Session:
         unless something was sent to which the broker has not reacted.
         """
         wire = self.wire
-        received, unsent = 0, 0
+        received, unsent, sent = 0, 0, 0
         # Turns of a second each, as the process may have been suspended.
         quiet = owed = idle = 0
         while True:
             await asyncio.sleep(1)
             heard = wire.received > received
             progress = heard or wire.unsent < unsent
-            received, unsent = wire.received, wire.unsent
+            # A broker ends a connection on which it hears nothing, whatever it sends itself.
+            idle = 0 if wire.sent > sent else idle + 1
+            received, unsent, sent = wire.received, wire.unsent, wire.sent
             quiet = quiet + 1 if wire.is_owed and not progress else 0
-            idle = 0 if heard else idle + 1
             # Not from the last byte on: after a long silence, an answer is only due from now on.
             owed = owed + 1 if wire.is_owed and not heard else 0
             limit = 2 * seconds if received else self._timeout.seconds

@@ -39,7 +39,7 @@ class Wire(asyncio.Protocol):
         self._out: list[bytes] = []  # written in the loop's next turn
         self._unsent = 0  # bytes in it
         self._closed = asyncio.Event()
-        self.received = 0  # bytes
+        self.received = self.sent = 0  # bytes
         self.is_owed = False  # something was sent after the last bytes were received
         self.client = _Client(self, client_id)
 
@@ -112,6 +112,7 @@ class Wire(asyncio.Protocol):
             asyncio.get_running_loop().call_soon(self._flush)
         self._out.append(data)
         self._unsent += len(data)
+        self.sent += len(data)
         self.is_owed = True
 
     def _flush(self) -> None:
