@@ -20,11 +20,11 @@ import cv2
 import numpy as np
 import pytest
 from facefleet.delivery.backlog import Rank
-from facefleet.delivery.coverage import Meter
 from facefleet.delivery.outbox_reader import OutboxReader
 from facefleet.exif import FaceInfo, read_exif
+from facefleet.health import Health
 from facefleet.protocol import FaceName, Receipt, content_tag
-from facefleet.services.detector import _Watch
+from facefleet.services.detector.watch import Watch
 from facefleet.views import OFF, View
 from facefleet.vision.camera import Frame
 from facefleet.vision.sample import Sample
@@ -257,13 +257,13 @@ def test_a_black_picture_is_told_until_it_is_bright_again(rig: Rig) -> None:
 
 @pytest.mark.parametrize(("live", "fault"), [(True, View.FROZEN), (False, None)])
 def test_only_the_view_of_a_live_camera_is_judged(live: bool, fault: View | None) -> None:
-    watch = _Watch(Meter(5, 0))
-    watch.stream(True)
+    watch = Watch(5, Health("camera"))
+    watch.stream(None)
     image = np.random.default_rng(0).integers(0, 255, (90, 160, 3), np.uint8)
     for second in range(70):
         watch.look(Frame(image, datetime.now(UTC), cut=False, live=live), second)
     assert watch.fault is fault
-    watch.stream(False)
+    watch.stream("There is no camera.")
     assert watch.fault is None  # it is not known
 
 
