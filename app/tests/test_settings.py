@@ -247,6 +247,11 @@ STREAM = "rtsp://192.0.2.7/live"
             "PASSWORD=***: choose a shorter one: user and password may have 126 characters "
             "(each of @:/# and the like counts three times)",
         ),
+        (
+            {"SOURCE": STREAM, "USER": "me", "PASSWORD": ":" * 42},
+            "PASSWORD=***: choose a shorter one: user and password may have 126 characters "
+            "(each of @:/# and the like counts three times)",
+        ),
     ],
 )
 def test_a_login_that_its_source_cannot_use_is_refused_and_not_told(
@@ -279,8 +284,9 @@ def test_user_and_password_are_taken_as_they_are(monkeypatch: pytest.MonkeyPatch
     assert settings.user == "m@e"
     assert settings.password.get_secret_value() == "@:/#%41 x"
     assert "%41" not in repr(settings)
-    use(monkeypatch, DetectorSettings, SOURCE=STREAM, USER="me", PASSWORD="x" * 124)
-    assert load(DetectorSettings)
+    for password in ("x" * 124, ":" * 41):
+        use(monkeypatch, DetectorSettings, SOURCE=STREAM, USER="me", PASSWORD=password)
+        assert load(DetectorSettings)
     use(monkeypatch, DetectorSettings, SOURCE="sample:hopper", USER="", PASSWORD="")
     assert load(DetectorSettings).user is None
 

@@ -118,7 +118,7 @@ def login_problems(camera):
         yield "a password without a user: set user, too"
     elif ":" in user:
         yield "a colon in its user, which neither RTSP nor HTTP allows: remove the colon"
-    if len(quote(f"{user or ''}:{password or ''}", safe=":")) > LONGEST_LOGIN:
+    if len(":".join(quote(part or "", safe="") for part in (user, password))) > LONGEST_LOGIN:
         yield (
             f"a password that is too long: user and password may have {LONGEST_LOGIN - 1} "
             "characters (each of @:/# and the like counts three times)"

@@ -52,6 +52,11 @@ def test_a_range_is_that_of_the_detector(key, limits):
             "a password that is too long: user and password may have 126 characters (each of "
             "@:/# and the like counts three times)",
         ),
+        (
+            {"source": "rtsp://192.0.2.7/", "user": "me", "password": 42 * ":"},
+            "a password that is too long: user and password may have 126 characters (each of "
+            "@:/# and the like counts three times)",
+        ),
     ],
 )
 def test_a_login_that_its_source_cannot_use_has_a_sentence_without_it(camera, problem):
@@ -64,7 +69,7 @@ def test_a_login_of_a_stream_is_accepted():
     assert plugin.LONGEST_LOGIN == LONGEST_LOGIN
     empty = {"name": "door", "source": "/dev/video0", "user": "", "password": ""}
     assert plugin.camera_setting_problems([empty]) == []
-    for password in (None, "", "x" * 124, "@" * 41):
+    for password in (None, "", "x" * 124, "@" * 41, ":" * 41):
         camera = {"name": "door", "source": "http://192.0.2.7/a@b", "user": "me"}
         assert plugin.camera_setting_problems([{**camera, "password": password}]) == []
 

@@ -86,7 +86,8 @@ def _password(password: SecretStr | None, others: ValidationInfo) -> SecretStr |
         return password
     if (user := others.data["user"]) is None:
         raise ValueError("set FACEFLEET_USER, too")
-    if len(quote(f"{user}:{password.get_secret_value()}", safe=":")) > LONGEST_LOGIN:
+    escaped = (quote(part, safe="") for part in (user, password.get_secret_value()))
+    if len(":".join(escaped)) > LONGEST_LOGIN:
         raise ValueError(
             f"choose a shorter one: user and password may have {LONGEST_LOGIN - 1} characters "
             "(each of @:/# and the like counts three times)"
