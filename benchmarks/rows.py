@@ -144,9 +144,9 @@ def outbox_restored(fleet: Facefleet) -> Iterator[None]:
 
 @contextmanager
 def disk_full(fleet: Facefleet) -> Iterator[None]:
-    """Full while the way is down: the oldest are given up, or no new face is taken.
+    """Fill the disk while the link is down: faces are evicted, or no new face is taken.
 
-    Either is allowed, and told; what was taken must be stored or be in the evicted ranges.
+    Either is allowed, and reported. What was taken must be stored or be in the evicted ranges.
     """
     fleet.link.hole()
     fleet.until_backlog()

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.link [--rows a,b] [--ways a;b] [--short] [--json FILE]`, as root.
+"""`python -m benchmarks.link [--rows A,B] [--way WAY]... [--short] [--json FILE]`, as root.
 
 Progress on stderr, tables on stdout, everything measured as JSON.
 """

@@ -216,21 +216,21 @@ class DetectorSettings(ServiceSettings):
     """sample:astronaut, sample:hopper, /dev/video0, an rtsp/http address, a video, a folder, or
     gstreamer:... ! appsink."""
     user: Annotated[str | None, AfterValidator(_user)] = None
-    """User of an rtsp or http camera, as the camera knows it: nothing is escaped."""
+    """User of an rtsp or http camera, as the camera knows it, with nothing escaped."""
     password: Annotated[SecretStr | None, AfterValidator(_password)] = None
     """The user's password, likewise."""
     pixel_format: Annotated[Literal["MJPG", "YUYV"] | None, AfterValidator(_of_device)] = None
-    """What a camera of this machine sends; unset, it chooses."""
+    """Of a camera of this machine; if unset, the camera chooses."""
     resolution: Annotated[str | None, AfterValidator(_resolution), AfterValidator(_of_device)] = (
         None
     )
-    """The same in pixels, such as 1280x720."""
+    """Likewise, in pixels, such as 1280x720."""
     rotation: int = Field(0, ge=0, le=270, multiple_of=90)
     """Degrees by which frames are turned clockwise."""
     fps: float = Field(5, gt=0, le=120)
     """Frames per second that are watched."""
     schedule: Week = None
-    """Hours in which the camera is looked at, as JSON. If unset, it always is."""
+    """Hours in which the camera is watched, as JSON; always if unset."""
     search: Literal["moving", "every"] = "moving"
     """Search frames for faces while something moves or a face is in view, or every frame."""
     detector: Literal["yunet", "haar"] = "yunet"
@@ -243,15 +243,15 @@ class DetectorSettings(ServiceSettings):
     faces_per_visit: int = Field(3, ge=1)
     """Maximum number of faces of a visit to capture."""
     include: Polygons = None
-    """Polygons, as JSON, in fractions of width and height: only faces inside of any count."""
+    """Polygons, as JSON, in fractions of width and height; only faces inside of one count."""
     exclude: Polygons = None
-    """The same: faces inside of any do not count."""
+    """Likewise; faces inside of one do not count."""
     faces_only: bool = False
     """Store nothing around a face, and black out other faces in its picture."""
     color: Literal["gray", "color"] = "gray"
-    """In which faces are stored."""
+    """How faces are stored."""
     max_face_size: int = Field(800, ge=64, le=800)
-    """Maximum length of a face's picture, in pixels; a larger one is scaled down."""
+    """Longest side of a face's picture, in pixels; a larger picture is scaled down."""
     jpeg_quality: int = Field(90, ge=30, le=95)
     """Quality of a face's JPEG. At these maximums, even noise fits into a processor's limit."""
     broker: Broker
@@ -259,7 +259,7 @@ class DetectorSettings(ServiceSettings):
     window: int = Field(256, ge=1, le=65_535)
     """Maximum number of faces in flight."""
     uplink_hours: Week = None
-    """Hours in which faces are sent, as JSON. If unset, they always are."""
+    """Hours in which faces are sent, as JSON; always if unset."""
     outbox: Path
     outbox_max_bytes: ByteSize = Field(ByteSize(1 << 30), ge=1 << 20)
     """Size beyond which the outbox evicts faces: bytes, or with a unit ("2GiB")."""

@@ -46,7 +46,7 @@ _COVERAGE = (
     " seconds INTEGER NOT NULL)",
     "CREATE INDEX coverage_last ON coverage (last)",
 )
-# See backlog.Rank. The index is in the order of eviction, and has no line that is not pending.
+# See backlog.Rank. The index is in the order of eviction, and covers only pending faces.
 _RANK = (
     "ALTER TABLE ledger ADD COLUMN rank INTEGER NOT NULL DEFAULT 0",
     "CREATE INDEX ledger_pending ON ledger (rank DESC, seq) WHERE state = 0",
