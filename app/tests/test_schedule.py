@@ -54,22 +54,6 @@ def test_a_night_is_as_long_as_its_clocks_say(month: int, day: int, hours: int) 
     assert sum(map(schedule.active, minutes)) == 60 * hours
 
 
-@pytest.mark.parametrize(
-    ("now", "resumes"),
-    [
-        (datetime(2026, 11, 23, 6, 59, tzinfo=BERLIN), datetime(2026, 11, 23, 7, tzinfo=BERLIN)),
-        (datetime(2026, 11, 23, 7, tzinfo=BERLIN), datetime(2026, 11, 30, 7, tzinfo=BERLIN)),
-        (datetime(2026, 3, 24, tzinfo=UTC), datetime(2026, 3, 30, 5, tzinfo=UTC)),
-    ],
-)
-def test_it_says_when_the_next_hours_begin(now: datetime, resumes: datetime) -> None:
-    schedule = Schedule(["mon 07:00-19:00 Europe/Berlin"])
-    found = schedule.resumes(now)
-    assert found == resumes
-    assert schedule.active(found)
-    assert not schedule.active(found.astimezone(UTC) - timedelta(seconds=1))
-
-
 @pytest.mark.parametrize("text", ["", "mon 07:00-19:00", "{}", "[]", "[1]"])
 def test_what_is_no_list_has_a_sentence(text: str) -> None:
     sentence = f"give a list of hours as JSON, such as {EXAMPLE}"

@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, time, timedelta, tzinfo
+from datetime import UTC, datetime, tzinfo
 from zoneinfo import ZoneInfo
 
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
@@ -20,7 +20,7 @@ _ENTRY = re.compile(
 
 @dataclass(frozen=True)
 class _Hours:
-    """Hours of some days of a week, in minutes from midnight. They may go on over midnight."""
+    """Hours of some days of a week, in minutes from midnight. They may continue past midnight."""
 
     days: frozenset[int]  # on which they begin; 0 is Monday
     begin: int
@@ -34,15 +34,6 @@ class _Hours:
             return today in self.days and self.begin <= minute < self.end
         began_today = today in self.days and minute >= self.begin
         return began_today or ((today - 1) % 7 in self.days and minute < self.end)
-
-    def begins(self, now: datetime) -> list[datetime]:
-        """Return the times within the next week at which they begin."""
-        today = now.astimezone(self.zone).date()
-        at = time(self.begin // 60, self.begin % 60)
-        dates = [today + timedelta(days) for days in range(8)]
-        return [
-            datetime.combine(date, at, self.zone) for date in dates if date.weekday() in self.days
-        ]
 
 
 class Schedule:
@@ -66,11 +57,6 @@ class Schedule:
     def active(self, now: datetime) -> bool:
         """Return whether a time, which has a time zone, is within the hours."""
         return any(hours.include(now) for hours in self._hours)
-
-    def resumes(self, now: datetime) -> datetime:
-        """Return when the next hours begin, in their time zone."""
-        begins = [at for hours in self._hours for at in hours.begins(now)]
-        return min((at for at in begins if at.astimezone(UTC) > now), key=lambda at: at.timestamp())
 
 
 def _hours(entry: str) -> _Hours:
