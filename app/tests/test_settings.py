@@ -320,6 +320,7 @@ def test_what_is_not_said_has_a_default(monkeypatch: pytest.MonkeyPatch) -> None
     assert settings.faces_only is False
     assert settings.schedule is None
     assert (settings.color, settings.max_face_size, settings.jpeg_quality) == ("gray", 800, 90)
+    assert settings.max_face_bytes == 1 << 20
 
 
 def test_a_model_is_refused_where_it_is_of_no_use(monkeypatch: pytest.MonkeyPatch) -> None:

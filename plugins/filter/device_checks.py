@@ -18,6 +18,9 @@ RESOLUTION = re.compile(r"[1-9][0-9]{1,3}x[1-9][0-9]{1,3}")
 SLOWEST_UPLINK = 64_000  # bits per second
 RATE = re.compile(r"(\d+(?:\.\d+)?) ?(kbit|Mbit)", re.ASCII)
 UNITS = {"kbit": 1e3, "Mbit": 1e6}
+SIZE = re.compile(r"(\d+) ?(B|[KM]i?B)", re.ASCII)
+SIZES = {"B": 1, "KB": 10**3, "MB": 10**6, "KiB": 1 << 10, "MiB": 1 << 20}
+MESSAGE_SIZES = (16 << 10, 1 << 20)  # bytes
 LONGEST_LOGIN = 127  # characters of FFmpeg's buffer for user, colon and password of a URL
 
 
@@ -144,7 +147,7 @@ def uplink_problems(uplink):
     """Return a sentence for each invalid value of facefleet_uplink."""
     return [
         f"The {key} of facefleet_uplink {problem}."
-        for key, check in (("rate", rate_problems), ("window_hours", window_problems))
+        for key, check in UPLINK_CHECKS
         if uplink.get(key) is not None
         for problem in check(uplink[key])
     ]
@@ -163,6 +166,26 @@ def window_problems(entries):
         yield "are empty: give some, or remove window_hours"
     for entry in invalid_hours(entries):
         yield f"are invalid: {entry!r} is not {HOURS}"
+
+
+def messages_problems(number):
+    if not (str(number).isdecimal() and int(number) > 0):
+        yield f"are {number}: use a whole number of messages a second, such as 100"
+
+
+def message_size_problems(size):
+    found = SIZE.fullmatch(str(size))
+    least, most = MESSAGE_SIZES
+    if not found or not least <= int(found[1]) * SIZES[found[2]] <= most:
+        yield f"is {size}: use a size from 16KiB to 1MiB, such as 128KiB"
+
+
+UPLINK_CHECKS = (
+    ("rate", rate_problems),
+    ("messages", messages_problems),
+    ("message_size", message_size_problems),
+    ("window_hours", window_problems),
+)
 
 
 class FilterModule:

@@ -206,6 +206,14 @@ FORWARDER = {
     "edge_broker": "mqtt://127.0.0.1:1883",
     "cloud_broker": "mqtt://127.0.0.1:1884",
 }
+DETECTOR = {
+    "http": "127.0.0.1:1",
+    "device": "edge-1",
+    "camera": "front",
+    "source": "sample:hopper",
+    "broker": "mqtt://127.0.0.1:1883",
+    "outbox": "outbox.sqlite",
+}
 UNITS = "use bits per second, such as 256kbit or 1.5Mbit."
 
 
@@ -228,6 +236,34 @@ def test_a_rate_is_judged_as_the_forwarder_judges_it(rate, problem):
     assert plugin.uplink_problems({"rate": rate}) == sentences
     try:
         ForwarderSettings(**FORWARDER, uplink_rate=rate)
+        refused = False
+    except ValidationError:
+        refused = True
+    assert refused == bool(problem)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "problem"),
+    [
+        ("messages", 100, None),
+        ("messages", 0, "are 0: use a whole number of messages a second, such as 100."),
+        ("messages", "1.5", "are 1.5: use a whole number of messages a second, such as 100."),
+        ("message_size", "128KiB", None),
+        ("message_size", "128 KB", None),
+        ("message_size", "1MiB", None),
+        ("message_size", "15KiB", "is 15KiB: use a size from 16KiB to 1MiB, such as 128KiB."),
+        ("message_size", "2MB", "is 2MB: use a size from 16KiB to 1MiB, such as 128KiB."),
+        ("message_size", "much", "is much: use a size from 16KiB to 1MiB, such as 128KiB."),
+    ],
+)
+def test_the_limits_of_a_broker_are_judged_as_the_services_judge_them(key, value, problem):
+    told = [f"The {key} of facefleet_uplink {problem}"] if problem else []
+    assert plugin.uplink_problems({key: value}) == told
+    try:
+        if key == "messages":
+            ForwarderSettings(**FORWARDER, uplink_messages=value)
+        else:
+            DetectorSettings(**DETECTOR, max_face_bytes=value)
         refused = False
     except ValidationError:
         refused = True

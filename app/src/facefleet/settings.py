@@ -254,6 +254,8 @@ class DetectorSettings(ServiceSettings):
     """Longest side of a face's picture, in pixels; a larger picture is scaled down."""
     jpeg_quality: int = Field(90, ge=30, le=95)
     """Quality of a face's JPEG. At these maximums, even noise fits into a processor's limit."""
+    max_face_bytes: ByteSize = Field(ByteSize(1 << 20), ge=16 << 10, le=1 << 20)
+    """Size within which a face's JPEG is kept by a lower quality, and fewer pixels."""
     broker: Broker
     qos: Qos = 0
     window: int = Field(256, ge=1, le=65_535)
@@ -278,6 +280,8 @@ class ForwarderSettings(ServiceSettings):
     qos: Qos = 0
     uplink_rate: Rate | None = None
     """Maximum rate to send at; unlimited if unset."""
+    uplink_messages: int | None = Field(None, ge=1)
+    """Maximum number of faces and statuses sent per second. Unlimited if unset."""
 
 
 class ProcessorSettings(ServiceSettings):

@@ -1,7 +1,15 @@
 """What a device sends stays within a rate, and what waits for it takes one place."""
 
 import pytest
-from facefleet.delivery.budget import BURST, HEADERS, MAX_WAITING, Budget, Waiting, wire_size
+from facefleet.delivery.budget import (
+    BURST,
+    HEADERS,
+    MAX_WAITING,
+    Budget,
+    Waiting,
+    message_budget,
+    wire_size,
+)
 
 RATE = 8000  # bytes a second
 
@@ -25,6 +33,17 @@ def test_a_pause_saves_no_more_than_a_burst() -> None:
     assert budget.wait(2000) == 0
     budget.spend(RATE, 2000)
     assert budget.wait(2000) == pytest.approx(1 - BURST)
+
+
+@pytest.mark.parametrize("most", [1, 3, 100])
+def test_no_second_has_more_messages_than_allowed(most: int) -> None:
+    budget, now, sent = message_budget(most), 100.0, []
+    for _ in range(5 * most):
+        now += budget.wait(now)
+        budget.spend(1, now)
+        sent.append(now)
+    assert max(sum(begin <= at < begin + 1 for at in sent) for begin in sent) <= most
+    assert now - 100 < 6.5
 
 
 def test_headers_count() -> None:

@@ -132,6 +132,20 @@ def test_faces_keep_to_the_rate_of_the_uplink_and_a_status_does_not_wait(rig: Ri
         assert order[-1] == faces[-1]
 
 
+def test_faces_keep_to_the_number_of_messages(rig: Rig) -> None:
+    _, edge = rig.mosquitto("edge")
+    _, cloud = rig.mosquitto("cloud")
+    forwarder(rig, edge, cloud, uplink_messages=2)
+    faces = [FACE.replace("-7-", f"-{number}-") for number in range(6)]
+    with Listener(edge, "none") as detector, Listener(cloud, "#") as above:
+        began = time.monotonic()
+        for face in faces:
+            detector.say(face, b"face")
+        await_true(lambda: above.on(faces[-1]), "all faces are in the cloud")
+        assert time.monotonic() - began >= 2
+        assert [topic for topic, *_ in above.heard if topic in faces] == faces
+
+
 def test_while_the_cloud_is_down_it_drops(rig: Rig) -> None:
     _, edge = rig.mosquitto("edge")
     broker, cloud = rig.mosquitto("cloud")

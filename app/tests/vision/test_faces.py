@@ -13,6 +13,7 @@ from facefleet.vision.faces import (
     BEST_QUALITY,
     DEFAULT,
     LARGEST,
+    SMALLEST_LIMIT,
     Encoding,
     crop_face,
     cut_face,
@@ -180,6 +181,19 @@ def test_at_the_limits_of_the_settings_noise_is_a_face_that_a_processor_takes(co
     jpeg = encode_face(crop, info, encoding)
     assert 300_000 < len(jpeg) <= ProcessorSettings.model_fields["max_face_bytes"].default
     assert Image.open(io.BytesIO(jpeg)).size == (LARGEST, LARGEST)
+
+
+@pytest.mark.parametrize("color", [False, True])
+@pytest.mark.parametrize("most", [SMALLEST_LIMIT, 128 << 10, 256 << 10])
+def test_a_face_is_kept_within_its_size(most, color):
+    noise = np.random.default_rng(0).integers(0, 255, (LARGEST, LARGEST, 3), dtype=np.uint8)
+    encoding = Encoding(color, LARGEST, BEST_QUALITY, most_bytes=most)
+    crop = crop_face(noise, Detection(0, 0, LARGEST, LARGEST, 0.9), encoding)
+    jpeg = encode_face(crop, INFO, encoding)
+    assert most / 4 < len(jpeg) <= most
+    assert read_exif(jpeg).box == INFO.box
+    small = crop_face(FRAME, DETECTION, encoding)
+    assert encode_face(small, INFO, encoding) == encode_face(small, INFO, Encoding(color, 800, 95))
 
 
 @pytest.mark.parametrize(("width", "height"), [(4000, 3900), (6000, 300), (30, 4000)])

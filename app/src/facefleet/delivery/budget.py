@@ -1,11 +1,11 @@
-"""Keep what a device sends within a rate, without I/O.
+"""Keep what a device sends within rates of bytes and messages, without I/O.
 
 The time is passed in, in monotonic seconds.
 """
 
 from collections import OrderedDict
 
-BURST = 0.5  # seconds of the rate that may be sent at once after a pause
+BURST = 0.5  # seconds of a rate that may be sent at once after a pause
 PACKET = 1400  # bytes of a message in one IP packet
 HEADERS = 60  # bytes of IP, TCP and TLS for each packet, about
 MAX_WAITING = 8 << 20  # bytes of messages that may wait
@@ -20,9 +20,10 @@ def wire_size(topic: str, payload: bytes) -> int:
 class Budget:
     """A token bucket. A message is sent as a whole, so it may overdraw the budget."""
 
-    def __init__(self, rate: float) -> None:
-        self._rate = rate  # bytes a second
-        self._credit = rate * BURST
+    def __init__(self, rate: float, burst: float = BURST) -> None:
+        """`rate`: bytes or messages a second; `burst`: seconds of it."""
+        self._rate = rate
+        self._most = self._credit = rate * burst
         self._at = 0.0
 
     def spend(self, size: int, now: float) -> None:
@@ -35,8 +36,13 @@ class Budget:
         return max(0.0, -self._credit / self._rate)
 
     def _earn(self, now: float) -> None:
-        self._credit = min(self._rate * BURST, self._credit + self._rate * (now - self._at))
+        self._credit = min(self._most, self._credit + self._rate * (now - self._at))
         self._at = now
+
+
+def message_budget(messages: float) -> Budget:
+    """Return a budget of which at most so many messages are sent in any second."""
+    return Budget(0.9 * messages, burst=0.1)
 
 
 class Waiting:

@@ -1,7 +1,7 @@
 """Forward faces from the device's broker to the cloud broker, and receipts back.
 
 The forwarder drops what it cannot forward, and the outbox resends it. Faces wait here only if the
-uplink has a rate: the detectors of the device then notice the delay, and send less.
+uplink has a limit: the detectors of the device then notice the delay, and send less.
 """
 
 import asyncio
@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from prometheus_client import Counter
 
-from facefleet.delivery.budget import Budget, Waiting, wire_size
+from facefleet.delivery.budget import Budget, Waiting, message_budget, wire_size
 from facefleet.health import Health, serve_health
 from facefleet.mqtt import Connection, Will
 from facefleet.protocol import HELLO, LINK_DOWN, LINK_UP, can_be_sent, status_topic
@@ -58,7 +58,7 @@ async def _relay(settings: ForwarderSettings, health: Health) -> None:
         # The acknowledgement of a status shows that the link works, which saves a ping.
         _forward(cloud, topic, payload, max(qos, is_status), retain=is_status, to="cloud")
 
-    uplink = _Uplink(settings.uplink_rate, to_cloud_now)
+    uplink = _Uplink(settings.uplink_rate, settings.uplink_messages, to_cloud_now)
 
     def to_edge(topic: str, payload: bytes, _retain: bool) -> None:
         _forward(edge, topic, payload, qos, retain=False, to="edge")
@@ -94,17 +94,22 @@ async def _relay(settings: ForwarderSettings, health: Health) -> None:
 
 
 class _Uplink:
-    """Passes messages on at once, or faces in their order as the rate (bytes a second) allows."""
+    """Passes messages on at once, or faces in their order as the limits allow."""
 
-    def __init__(self, rate: float | None, send: Callable[[str, bytes], None]) -> None:
-        self._budget = Budget(rate) if rate else None
+    def __init__(
+        self, rate: float | None, messages: int | None, send: Callable[[str, bytes], None]
+    ) -> None:
+        """`rate` in bytes a second, `messages` a second; None without a limit."""
+        self._bytes = Budget(rate) if rate else None
+        self._messages = message_budget(messages) if messages else None
+        self._budgets = [budget for budget in (self._bytes, self._messages) if budget]
         self._send = send
         self._waiting = Waiting()
         self._filled = asyncio.Event()
 
     def put(self, topic: str, payload: bytes) -> bool:
         """Return False if the message was dropped."""
-        if self._budget is None:
+        if not self._budgets:
             self._send(topic, payload)
         elif topic.startswith("status/"):
             self._spend(topic, payload)
@@ -120,7 +125,8 @@ class _Uplink:
     async def run(self) -> None:
         while True:
             await self._filled.wait()
-            if wait := self._budget.wait(time.monotonic()):
+            now = time.monotonic()
+            if wait := max(budget.wait(now) for budget in self._budgets):
                 await asyncio.sleep(wait)
             elif self._waiting:
                 self._spend(*self._waiting.take())
@@ -128,7 +134,11 @@ class _Uplink:
                 self._filled.clear()
 
     def _spend(self, topic: str, payload: bytes) -> None:
-        self._budget.spend(wire_size(topic, payload), time.monotonic())
+        now = time.monotonic()
+        if self._bytes:
+            self._bytes.spend(wire_size(topic, payload), now)
+        if self._messages:
+            self._messages.spend(1, now)
         self._send(topic, payload)
 
 

@@ -15,6 +15,8 @@ from facefleet.vision.quality import quality
 _MARGIN = 0.2  # of the box, on each side
 LARGEST = 800  # pixels of a crop's longer side
 BEST_QUALITY = 95  # of a JPEG; even noise of the largest size then fits into a processor's limit
+WORST_QUALITY = 30
+SMALLEST_LIMIT = 16 << 10  # bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +27,7 @@ class Encoding:
     longest: int = 800  # pixels of a crop's longer side, at most LARGEST
     quality: int = 90  # of the JPEG, at most BEST_QUALITY
     faces_only: bool = False  # nothing around the face, and no part of another one
+    most_bytes: int = 1 << 20  # of the JPEG, at least SMALLEST_LIMIT
 
 
 DEFAULT = Encoding()
@@ -124,11 +127,24 @@ def _blank(crop: np.ndarray, face: Detection, other: Detection) -> None:
 
 
 def encode_face(crop: np.ndarray, info: FaceInfo, encoding: Encoding = DEFAULT) -> bytes:
-    """Encode a crop as a JPEG with `info`, whose box and landmarks refer to the frame."""
+    """Encode a crop as a JPEG with `info`, whose box and landmarks refer to the frame.
+
+    To stay within the encoding's `most_bytes`, it gets a lower quality, and then fewer pixels.
+    """
+    quality = encoding.quality
+    while len(jpeg := write_exif(_jpeg(crop, quality), info)) > encoding.most_bytes:
+        if quality > WORST_QUALITY:
+            quality = max(WORST_QUALITY, quality - 15)
+        else:
+            crop = cv2.resize(crop, None, fx=0.7, fy=0.7, interpolation=cv2.INTER_AREA)
+    return jpeg
+
+
+def _jpeg(crop: np.ndarray, quality: int) -> bytes:
     # Color has half of the resolution: in full, noise would have twice as many bytes.
     options = (
-        *(cv2.IMWRITE_JPEG_QUALITY, encoding.quality),
+        *(cv2.IMWRITE_JPEG_QUALITY, quality),
         *(cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_420),
     )
     _, encoded = cv2.imencode(".jpg", crop, options)
-    return write_exif(encoded.tobytes(), info)
+    return encoded.tobytes()

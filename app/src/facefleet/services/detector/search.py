@@ -28,6 +28,7 @@ class Search:
             settings.max_face_size,
             settings.jpeg_quality,
             settings.faces_only,
+            settings.max_face_bytes,
         )
         self._regions = Regions(settings.include or (), settings.exclude or ())
         self._every = settings.search == "every"
