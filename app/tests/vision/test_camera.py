@@ -3,12 +3,14 @@ import threading
 import time
 from contextlib import ExitStack
 from datetime import UTC, datetime
+from itertools import count, pairwise
+from statistics import median
 
 import pytest
 from facefleet.views import OFF
 from facefleet.vision.camera import Camera
 
-from support.camera import GRAYS, stream, write_picture, write_video
+from support.camera import GRAYS, gray_frame, stream, write_picture, write_video
 
 
 @pytest.fixture
@@ -22,16 +24,22 @@ def gray(frame):
     return round(frame.image.mean())
 
 
-def test_the_sample_comes_at_the_asked_rate_with_its_time(stop):
-    states = []
+def test_the_sample_comes_at_the_asked_rate_with_its_time(stop, monkeypatch):
+    states, waits = [], []
+    monkeypatch.setattr(
+        stop, "wait", lambda seconds: waits.append(seconds) or threading.Event.wait(stop, seconds)
+    )
     camera = iter(Camera("sample:hopper", 20, states.append, stop))
-    next(camera)
+    times = [next(camera).captured]
     begin = time.monotonic()
-    frames = [next(camera) for _ in range(10)]
-    assert 0.45 < time.monotonic() - begin < 1.5
-    times = [frame.captured for frame in frames]
+    for _ in range(10):
+        asked = datetime.now(UTC)
+        times.append(next(camera).captured)
+        assert asked <= times[-1] <= datetime.now(UTC)
+    # The second one comes at once if the first one was late.
+    assert time.monotonic() - begin >= 9 / 20 - 1 / 20
+    assert max(waits) <= 1 / 20
     assert times == sorted(set(times))
-    assert abs((datetime.now(UTC) - times[-1]).total_seconds()) < 1
     assert states == [None]
 
 
@@ -166,26 +174,32 @@ def test_a_broken_frame_costs_no_other_and_no_connection(stop):
 def test_a_slow_reader_of_a_live_stream_gets_fresh_frames(stop):
     with stream() as server:
         camera = iter(
-            Camera(f"http://127.0.0.1:{server.server_port}/live", 4, lambda state: None, stop)
+            Camera(f"http://127.0.0.1:{server.server_port}/live", 2, lambda state: None, stop)
         )
-        first, *_, last = [gray(next(camera)) for _ in range(5)]
+        first = gray(next(camera))
+        read = next(n for n in count(1) if gray(next(camera)) - first > 40)
         camera.close()
-    # A second has passed, so 25 frames: from a queue it would be the fifth, 8 brighter.
-    assert last - first > 30
+    # 2 a frame, of which 12 are sent for each that is read; from a queue it would be the 21st.
+    assert read < 15
 
 
 def test_a_user_that_is_a_little_faster_than_the_camera_gets_every_frame(stop):
-    with stream() as server:
+    with stream(frame=lambda n: gray_frame(n % 120)) as server:
         camera = iter(
             Camera(f"http://127.0.0.1:{server.server_port}/live", 100, lambda state: None, stop)
         )
-        grays = []
-        for _ in range(20):
-            grays.append(gray(next(camera)))
-            stop.wait(0.02)  # half of a frame's time, as a detector may take
+        steps = []
+        for _ in range(5):  # in one series at least, the machine keeps up
+            grays = []
+            for _ in range(20):
+                grays.append(gray(next(camera)))
+                stop.wait(0.02)  # half of a frame's time, as a detector may take
+            steps.append(median(after - before for before, after in pairwise(grays)))
+            if steps[-1] == pytest.approx(2, abs=1):
+                break
         camera.close()
-    # 2 a frame; who waits for a whole frame more each time gets every other one, 76 brighter.
-    assert grays[-1] - grays[0] < 60
+    # 2 a frame; who waits for a whole frame more each time gets every other one, 4 brighter.
+    assert steps[-1] == pytest.approx(2, abs=1)
 
 
 @pytest.mark.parametrize("scheme", ["http", "rtsp"])
@@ -198,19 +212,19 @@ def test_a_camera_that_never_answers_does_not_keep_one_from_stopping(scheme, sto
         thread.start()
         connection, _ = silent.accept()
         stop.set()
-        thread.join(2)
+        thread.join(8)  # the camera would be given up after 10 s
         connection.close()
         assert not thread.is_alive()
         assert frames == []
 
 
 def test_stopping_does_not_wait_for_the_next_try(tmp_path, stop, monkeypatch):
-    monkeypatch.setattr("facefleet.vision.camera._FIRST_WAIT", 60)
+    monkeypatch.setattr("facefleet.vision.camera._FIRST_WAIT", 600)
     failed = threading.Event()
     camera = Camera(str(tmp_path / "gone"), 10, lambda state: failed.set(), stop)
     thread = threading.Thread(target=lambda: list(camera))
     thread.start()
-    assert failed.wait(5)
+    assert failed.wait(60)
     stop.set()
-    thread.join(5)
+    thread.join(60)
     assert not thread.is_alive()

@@ -1,6 +1,7 @@
 """The process that decodes: whatever becomes of it, frames or a sentence come."""
 
 import os
+import select
 import signal
 import struct
 import subprocess
@@ -80,15 +81,13 @@ def test_a_crash_of_the_decoder_is_told_and_frames_come_again(feeds, children) -
 
 
 def test_a_file_that_crashes_the_decoder_is_skipped_and_named(tmp_path, feeds, children) -> None:
-    write_picture(tmp_path / "a.png", 40)
-    # While it is decoded there is time to end its reader, as a fault in native code would.
-    Image.new("L", (7680, 4320)).save(tmp_path / "b.png")
-    write_picture(tmp_path / "c.png", 200)
+    for n, gray in enumerate(GRAYS):
+        write_picture(tmp_path / f"{'abc'[n]}.png", gray)
     feed = Feed(str(tmp_path))
     feeds.append(feed)
     assert feed.next(NEVER).mean() == pytest.approx(40, abs=2)
     (child,) = children()
-    await_true(lambda: b"b.png" in b"".join(open_files(child)), "it reads the picture")
+    await_true(lambda: has_named_a_file(feed), "it is about to read b.png")
     os.kill(child, signal.SIGSEGV)
     with capture_logs() as lines:
         with pytest.raises(CameraError, match="SIGSEGV"):
@@ -100,12 +99,9 @@ def test_a_file_that_crashes_the_decoder_is_skipped_and_named(tmp_path, feeds, c
     ]
 
 
-def open_files(pid: int) -> Iterator[bytes]:
-    for handle in Path(f"/proc/{pid}/fd").iterdir():
-        try:
-            yield os.fsencode(handle.readlink())
-        except OSError:
-            continue
+def has_named_a_file(feed: Feed) -> bool:
+    """Whether the reader process has sent what it does before it reads a file."""
+    return bool(select.select([feed._control], [], [], 0)[0])
 
 
 def test_skipped_files_are_told_once(tmp_path, feeds) -> None:
@@ -155,18 +151,18 @@ def test_what_decoders_complain_about_is_not_in_the_log(tmp_path, feeds, capfd) 
 def test_what_hangs_is_given_up_and_a_file_that_does_is_skipped(
     tmp_path, feeds, monkeypatch, children
 ) -> None:
-    monkeypatch.setattr("facefleet.vision.feed._HANG_TIMEOUT", 3.0)
-    write_picture(tmp_path / "a.png", 40)
-    Image.new("L", (7680, 4320)).save(tmp_path / "b.png")
-    write_picture(tmp_path / "c.png", 200)
+    for n, gray in enumerate(GRAYS):
+        write_picture(tmp_path / f"{'abc'[n]}.png", gray)
     feed = Feed(str(tmp_path))
     feeds.append(feed)
     feed.next(NEVER)
     (child,) = children()
-    await_true(lambda: b"b.png" in b"".join(open_files(child)), "it reads the picture")
+    await_true(lambda: has_named_a_file(feed), "it is about to read b.png")
     os.kill(child, signal.SIGSTOP)
-    with pytest.raises(CameraError, match="did not respond for 3 s: reopening it"):
-        feed.next(NEVER)
+    with monkeypatch.context() as patch:  # a new process may take longer than that
+        patch.setattr("facefleet.vision.feed._HANG_TIMEOUT", 1.0)
+        with pytest.raises(CameraError, match="did not respond for 1 s: reopening it"):
+            feed.next(NEVER)
     assert [feed.next(NEVER).mean() for _ in range(2)] == pytest.approx([40, 200], abs=2)
 
 
@@ -193,7 +189,7 @@ def test_closing_ends_the_process(feeds, children) -> None:
     feed.next(NEVER)
     began = time.monotonic()
     feed.close()
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 10  # until supervisord kills a service that leaves
     assert children() == set()
     feed.close()  # again
 
