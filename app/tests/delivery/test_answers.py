@@ -1,6 +1,7 @@
 """A sender says when nothing comes of what it sends, and does not take an outage for a fault."""
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -151,7 +152,7 @@ def test_outside_of_its_hours_a_sender_keeps_its_faces_and_says_so(
     assert len(device.sender._window) == 1
     assert {name.seq for name in device.heard()} == {1}
     hours.now = True
-    await_true(lambda: {name.seq for name in device.heard()} == {1, 2}, "it is sent", 30)
+    await_true(lambda: {name.seq for name in device.heard()} == {1, 2}, "it is sent")
     assert not device.sender._state()["paused"]
 
 
@@ -162,3 +163,17 @@ def test_a_delay_does_not_include_the_time_for_which_a_face_was_held_back(device
     device.answer(stored=[(face.seq, face.tag)])
     await_true(lambda: device.sender._state()["p50"] is not None, "it is confirmed")
     assert device.sender._state()["p50"] < 30
+
+
+def test_told_to_stop_it_waits_for_the_receipts_of_what_is_on_its_way(
+    device: Device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sender, "LAST_RECEIPTS", 60)
+    faces = device.send(5)
+    with ThreadPoolExecutor() as pool:
+        stopped = pool.submit(device.sender.stop)
+        with pytest.raises(TimeoutError):
+            stopped.result(0.3)
+        device.answer(stored=[(face.seq, face.tag) for face in faces])
+        stopped.result(50)
+    assert device.outbox.counts.pending == 0
