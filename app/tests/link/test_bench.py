@@ -11,7 +11,7 @@ from benchmarks.link.model import Link
 from benchmarks.link.rows import Row, measure
 
 LINK = Link(rate=4e6, round_trip=0.05, loss=0.03, buffer=0.2)
-ROW = Row("", LINK, drain=3, idle=1, warm_up=1, patience=1, settle=0.5, faces=50)
+ROW = Row("", LINK, drain=8, idle=1, warm_up=1, patience=1, settle=0.5, faces=50)
 WAYS = ["facefleet", "bridge, QoS 1"]
 
 

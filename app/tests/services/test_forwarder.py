@@ -31,7 +31,7 @@ def forwarder(
 
 
 def dropped(url: str) -> float:
-    with urllib.request.urlopen(f"{url}/metrics", timeout=5) as answer:
+    with urllib.request.urlopen(f"{url}/metrics", timeout=20) as answer:
         lines = answer.read().decode().splitlines()
     name = 'facefleet_messages_not_forwarded_total{to="cloud"}'
     return sum(float(line.split()[-1]) for line in lines if line.startswith(name))
@@ -58,7 +58,7 @@ def test_it_carries_faces_up_and_receipts_down_and_nothing_else(rig: Rig) -> Non
         above.say("receipts/edge-1/front", b"stored")
         await_true(lambda: below.on("receipts/edge-1/front") == [b"stored"], "the receipt is back")
         assert not below.on("receipts/edge-2/front")
-    assert process.stop(5) == 0
+    assert process.stop() == 0
     assert "Traceback" not in process.log.read_text()
 
 
@@ -105,7 +105,7 @@ def test_the_link_is_told_down(rig: Rig) -> None:
     with Listener(cloud, LINK) as person:
         await_true(lambda: person.on(LINK) == [b"link up"], "up")
         process.signal(signal.SIGTERM)
-        assert process.wait(5) == 0
+        assert process.wait(10) == 0
         await_true(lambda: person.on(LINK) == [b"link up", b"link down"], "down by SIGTERM")
         process.start()
         await_true(lambda: person.on(LINK)[2:] == [b"link up"], "up again")
@@ -119,14 +119,14 @@ def test_faces_keep_to_the_rate_of_the_uplink_and_a_status_does_not_wait(rig: Ri
     _, edge = rig.mosquitto("edge")
     _, cloud = rig.mosquitto("cloud")
     forwarder(rig, edge, cloud, uplink_rate="64kbit")
-    faces = [FACE.replace("-7-", f"-{number}-") for number in range(6)]
+    faces = [FACE.replace("-7-", f"-{number}-") for number in range(9)]
     with Listener(edge, "none") as detector, Listener(cloud, "#") as above:
         began = time.monotonic()
         for face in (*faces, faces[-1]):  # the last one is resent while it waits
             detector.say(face, bytes(8000))  # a second of the rate
         detector.say(STATUS, b"online", retain=True)
         await_true(lambda: above.on(faces[-1]), "all faces are in the cloud")
-        assert time.monotonic() - began >= 5 - BURST
+        assert time.monotonic() - began >= 8 - BURST
         order = [topic for topic, *_ in above.heard if topic in (*faces, STATUS)]
         assert [topic for topic in order if topic != STATUS] == faces
         assert order[-1] == faces[-1]
@@ -172,5 +172,5 @@ def test_a_cloud_that_takes_all_and_says_nothing_is_noticed(rig: Rig) -> None:
         process, url = forwarder(rig, edge, cloud, wait=False)
         await_true(lambda: "no response for" in unready(url).get("cloud broker", ""), "told")
         assert list(unready(url)) == ["cloud broker"]
-        assert process.stop(5) == 0
+        assert process.stop() == 0
     assert "Traceback" not in process.log.read_text()
