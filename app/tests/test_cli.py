@@ -81,7 +81,7 @@ def test_a_broker_that_is_not_there_is_waited_for(rig: Rig, broker: str) -> None
     assert "is the broker running?" in unmet(url)
     assert not ready(url)
     assert logger.running()
-    assert logger.stop(5) == 0
+    assert logger.stop() == 0
     assert "Traceback" not in logger.log.read_text()
 
 

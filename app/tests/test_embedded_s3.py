@@ -32,7 +32,7 @@ def embedded(rig: Rig, tmp_path: Path) -> SimpleNamespace:
 
     def start() -> None:
         process.start()
-        await_true(lambda: listens(port), "S3 listens", 60)
+        await_true(lambda: listens(port), "S3 listens")
 
     start()
     endpoint = f"http://127.0.0.1:{port}"
@@ -320,7 +320,7 @@ def test_a_kill_takes_nothing_that_was_answered(embedded: SimpleNamespace) -> No
         writer.start()
     for _ in range(3):
         goal = len(expected) + 60
-        await_true(lambda goal=goal: len(expected) >= goal, "more was written", 60)
+        await_true(lambda goal=goal: len(expected) >= goal, "more was written")
         embedded.process.kill()
         embedded.start()
     ended.set()

@@ -24,7 +24,7 @@ class Listener:
         self._client.on_subscribe = lambda *_: self._subscribed.set()
         self._client.connect("127.0.0.1", port)
         self._client.loop_start()
-        if not self._subscribed.wait(10):
+        if not self._subscribed.wait(60):
             raise TimeoutError("the broker granted no subscription")
 
     def __enter__(self) -> "Listener":
@@ -38,7 +38,7 @@ class Listener:
 
     def say(self, topic: str, payload: bytes, *, qos: int = 1, retain: bool = False) -> None:
         """Publish, and wait until the broker has it."""
-        self._client.publish(topic, payload, qos, retain).wait_for_publish(10)
+        self._client.publish(topic, payload, qos, retain).wait_for_publish(60)
 
     def on(self, topic: str) -> list[bytes]:
         """The payloads heard on one topic."""

@@ -37,7 +37,7 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-def await_true(what: Callable[[], object], because: str, seconds: float = 20) -> None:
+def await_true(what: Callable[[], object], because: str, seconds: float = 60) -> None:
     """Poll until `what()` is true. Raises TimeoutError that says `because`."""
     deadline = time.monotonic() + seconds
     while not what():
@@ -186,7 +186,7 @@ class Rig:
         port = port or free_port()
         command = [str(BIN / "moto_server"), "-H", "127.0.0.1", "-p", str(port)]
         server = self._start(Process("s3", command, self.folder))
-        await_true(lambda: listens(port), "S3 listens", 60)
+        await_true(lambda: listens(port), "S3 listens")
         endpoint = f"http://127.0.0.1:{port}"
         s3(endpoint).create_bucket(Bucket=BUCKET)
         return server, endpoint
@@ -235,7 +235,6 @@ class Rig:
             await_true(
                 lambda: ready(url) or not process.running(),
                 f"{process.name} is ready; {process.log.read_text()[-2000:]}",
-                60,
             )
         return process, url
 
@@ -243,7 +242,7 @@ class Rig:
 def ready(url: str) -> bool:
     """Whether /readyz says so."""
     try:
-        with urllib.request.urlopen(f"{url}/readyz", timeout=2) as answer:
+        with urllib.request.urlopen(f"{url}/readyz", timeout=20) as answer:
             return answer.status == 200
     except OSError:
         return False
@@ -252,7 +251,7 @@ def ready(url: str) -> bool:
 def unmet(url: str) -> str:
     """What /readyz says, as text; empty where nothing answers."""
     try:
-        with urllib.request.urlopen(f"{url}/readyz", timeout=2) as answer:
+        with urllib.request.urlopen(f"{url}/readyz", timeout=20) as answer:
             return answer.read().decode()
     except urllib.error.HTTPError as error:
         return error.read().decode()

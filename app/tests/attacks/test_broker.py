@@ -69,7 +69,7 @@ class Fleet:
             except OSError:
                 return False
 
-        await_true(confirmed, "a good face is confirmed", 60)
+        await_true(confirmed, "a good face is confirmed")
 
 
 @pytest.fixture

@@ -187,7 +187,7 @@ def test_long_topics_are_held_within_the_bound(rig: Rig) -> None:
             listener.say(f"faces/{n}/" + "x" * 64_000, b"", qos=int(n % 500 == 499))
 
     def dropped() -> bool:
-        with urllib.request.urlopen(f"{url}/metrics", timeout=5) as answer:
+        with urllib.request.urlopen(f"{url}/metrics", timeout=20) as answer:
             return "facefleet_messages_dropped_total 0.0" not in answer.read().decode()
 
     await_true(dropped, "some are dropped")

@@ -67,4 +67,4 @@ def test_a_line_for_each(rig: Rig) -> None:
     await_true(
         lambda: "is the broker running?" in unmet(url), "readiness says that the broker is gone"
     )
-    assert logger.stop(5) == 0
+    assert logger.stop() == 0

@@ -73,7 +73,7 @@ def test_every_face_reaches_the_bucket_once(rig: Rig, broker: str) -> None:
     )
     device = Device(rig.folder, edge)
     device.capture(300)
-    await_true(lambda: device.counts.stored == 300, "all faces confirmed", 60)
+    await_true(lambda: device.counts.stored == 300, "all faces confirmed")
     device.sender.stop()
     found = keys(endpoint)
     assert len(found) == 300
@@ -92,8 +92,8 @@ def test_a_face_that_was_damaged_in_the_outbox_becomes_a_dead_letter(rig: Rig) -
         db.execute("UPDATE pending SET jpeg = ? WHERE seq <= 260", (bytes(damaged),))
     port, endpoint = pipeline(rig)
     device = Device(rig.folder, port)
-    await_true(lambda: device.counts.stored == 40, "the others are confirmed", 60)
-    await_true(lambda: device.counts.dead == 260, "these are dead letters", 60)
+    await_true(lambda: device.counts.stored == 40, "the others are confirmed")
+    await_true(lambda: device.counts.dead == 260, "these are dead letters")
     device.sender.stop()
     assert device.counts.pending == 0
     assert len(keys(endpoint)) == 40
@@ -113,7 +113,7 @@ def test_a_face_that_a_broker_ends_the_connection_for_does_not_keep_the_others(
     device.capture(100)
     await_true(lambda: device.counts.stored == 110, "the others are confirmed", 100)
     device.capture(50)
-    await_true(lambda: device.counts.stored == 160, "and those that come later", 60)
+    await_true(lambda: device.counts.stored == 160, "and those that come later")
     device.sender.stop()
     assert device.counts.pending == 1
     assert len(keys(endpoint)) == 160

@@ -38,7 +38,7 @@ def topic(seq: int, data: bytes, camera: str) -> str:
 
 
 def metric(url: str, name: str) -> float:
-    with urllib.request.urlopen(f"{url}/metrics", timeout=5) as answer:
+    with urllib.request.urlopen(f"{url}/metrics", timeout=20) as answer:
         lines = answer.read().decode().splitlines()
     return sum(
         float(line.split()[-1]) for line in lines if line.startswith((name + " ", name + "{"))
@@ -389,7 +389,7 @@ def test_at_the_end_what_is_under_way_is_stored_and_confirmed(rig: Rig) -> None:
         size = sum(len(data) + OVERHEAD for data in faces)
         await_true(lambda: metric(url, "facefleet_held_bytes") == size, "all are under way", 2)
         process.signal(signal.SIGTERM)
-        assert process.wait(5) == 0
+        assert process.wait(10) == 0
         await_true(lambda: len(listener.stored("edge-1", "a")) == 30, "receipts came")
     assert "Traceback" not in process.log.read_text()
 
@@ -403,14 +403,14 @@ def test_at_the_end_a_bucket_that_does_not_answer_is_not_waited_for(rig: Rig) ->
         listener.say(topic(1, jpeg(1), "a"), jpeg(1))
     await_true(lambda: metric(url, "facefleet_held_bytes") > OVERHEAD, "one is under way")
     process.signal(signal.SIGTERM)
-    assert process.wait(5) == 0
+    assert process.wait(10) == 0
     assert "Traceback" not in process.log.read_text()
 
 
 def test_an_idle_processor_leaves_at_once(rig: Rig) -> None:
     process, _ = processor(rig, free_port(), f"http://127.0.0.1:{free_port()}", wait=False)
     await_true(lambda: "not ready" in process.log.read_text(), "it is up")
-    assert process.stop(5) == 0
+    assert process.stop() == 0
     assert "Traceback" not in process.log.read_text()
 
 
@@ -440,11 +440,11 @@ def test_a_broker_that_shares_no_subscription_is_told(rig: Rig) -> None:
     _, port = rig.amqtt("broker")
     _, endpoint = rig.sink()
     _, url = processor(rig, port, endpoint, wait=False, share="processors")
-    await_true(lambda: "delivers nothing" in unmet(url), "it is told", 60)
+    await_true(lambda: "delivers nothing" in unmet(url), "it is told")
     assert "$share/processors/faces/#" in unmet(url)
     assert "unset FACEFLEET_SHARE" in unmet(url)
     _, url = processor(rig, port, endpoint, instance="-alone", wait=False)
-    await_true(lambda: ready(url), "one that does not share is ready", 60)
+    await_true(lambda: ready(url), "one that does not share is ready")
 
 
 def test_a_processor_that_may_not_read_faces_is_told(rig: Rig) -> None:
@@ -454,7 +454,7 @@ def test_a_processor_that_may_not_read_faces_is_told(rig: Rig) -> None:
     _, port = rig.mosquitto("broker", more=f"acl_file {rules}\n")
     _, endpoint = rig.sink()
     _, url = processor(rig, port, endpoint, wait=False)
-    await_true(lambda: "grants faces/# but delivers nothing" in unmet(url), "it is told", 60)
+    await_true(lambda: "grants faces/# but delivers nothing" in unmet(url), "it is told")
 
 
 def test_processors_that_share_are_all_ready(rig: Rig) -> None:

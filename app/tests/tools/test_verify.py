@@ -57,7 +57,7 @@ class Pipeline:
         yield
         part.start()
         await_true(lambda: all(map(listens, self.ports)), "the brokers are back")
-        await_true(lambda: all(map(ready, self.urls)), "all are ready again", 40)
+        await_true(lambda: all(map(ready, self.urls)), "all are ready again")
 
 
 @pytest.fixture(scope="module")
