@@ -26,7 +26,7 @@ REMEDIES = {
     "reconnect it.",
     View.COVERED: "The picture shows nothing but a plain surface: remove what covers the lens.",
     View.SHIFTED: "The picture does not show the usual view: turn the camera back, or remove what "
-    "stands before it; if this is its view from now on, restart its detector.",
+    "stands in front of it; if this is its view from now on, restart its detector.",
     View.BLURRED: "The picture is far less sharp than usual: clean the lens, or adjust its focus.",
 }
 """What is wrong with a bad view, and what to do."""

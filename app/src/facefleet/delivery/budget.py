@@ -7,7 +7,7 @@ from collections import OrderedDict
 
 BURST = 0.5  # seconds of a rate that may be sent at once after a pause
 PACKET = 1400  # bytes of a message in one IP packet
-HEADERS = 60  # bytes of IP, TCP and TLS for each packet, about
+HEADERS = 60  # approximate bytes of IP, TCP and TLS for each packet
 MAX_WAITING = 8 << 20  # bytes of messages that may wait
 
 

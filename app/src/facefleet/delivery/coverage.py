@@ -15,7 +15,7 @@ from facefleet.views import NO_STREAM, OFF, STALLED
 
 MINUTE = 60  # seconds
 MINUTES_A_DAY = 1440
-MOST_ROWS = 100_000  # the oldest ones are deleted; a month of a camera that never works has fewer
+MOST_ROWS = 100_000  # older ones are deleted; a month with a fault in every minute has fewer
 PATIENCE = 10.0  # seconds without a look at a frame until a detector counts as stalled
 
 
@@ -43,7 +43,7 @@ class Meter:
         self._lock = threading.Lock()
 
     def looked(self, now: float, wall: float) -> None:
-        """Take note that a frame is looked at."""
+        """Note that the detector has looked at a frame."""
         if now - self._looked > self._patience:
             with self._lock:
                 self._measure(now, wall)  # the pause, before it is over

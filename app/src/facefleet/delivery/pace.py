@@ -6,8 +6,8 @@ on a loss if the connection is slow, as a queue is then likely to have overflowe
 loss is taken for an accident. The limit counts bytes: a large face takes long on a narrow link, and
 faces that are merely queued must not be resent.
 
-A full link shows as a delay: faces queue in front of it, and a fresh face behind them. So the limit
-also falls while round trips take longer, by QUEUE, than on the idle link.
+A full link shows as a delay: a fresh face waits behind the faces that queue in front of the link.
+So the limit also falls while round trips take more than QUEUE longer than on the idle link.
 """
 
 import random
@@ -22,7 +22,7 @@ STALL_AGAIN = 15.0  # maximum seconds between stalls while nothing is confirmed
 SLOWEST_LINK = 8 << 10  # bytes per second; a slower link counts as stalled
 SPREAD = 1.5  # maximum random factor of the timeout, as stalls of a fleet begin together
 SMOOTH = 8
-QUEUE = 1.5  # seconds that faces may queue: enough to keep a link busy, little to a fresh face
+QUEUE = 1.5  # seconds that faces may queue: enough to keep a link busy, short for a fresh face
 QUEUE_FLOOR = 2  # units; one is on the link while the receipt of the other returns
 LONGEST_IDLE = 10.0  # seconds of latency; a longer delay is a queue, perhaps of other senders
 

@@ -1,8 +1,8 @@
 """Choose the frames that are searched for faces. The time is an argument.
 
 A search is expensive, and most of the time nobody is there. So frames are searched while something
-moves or a face is in view, and a little longer. Beyond that, one is searched every second, in case
-a movement was too faint: somebody who stays for a second is seen in any case.
+moves or a face is in view, and for a short time afterwards. Otherwise, one frame a second is
+searched, in case a movement is too faint: so somebody who stays for a second is always seen.
 """
 
 from typing import Protocol
@@ -42,5 +42,5 @@ class Attention:
         self._until = now + LINGER
 
     def _is_ending(self, now: float) -> bool:
-        """Return whether movement matters: not as long as the search goes on in any case."""
+        """Return whether movement matters: it does not while the search continues anyway."""
         return self._until is None or self._until - now < LINGER / 2

@@ -4,7 +4,7 @@ from facefleet.errors import FacefleetError
 
 
 class VisionError(FacefleetError):
-    """A detector's model cannot be read, or this OpenCV cannot open a camera's source."""
+    """A model cannot be read, or this OpenCV can never open the camera's source."""
 
 
 class CameraError(FacefleetError):

@@ -13,7 +13,7 @@ from facefleet.vision.detectors import Detection
 from facefleet.vision.quality import quality
 
 _MARGIN = 0.2  # of the box, on each side
-LARGEST = 800  # pixels of a crop's longer side
+LARGEST = 800  # pixels of a crop's longer side, at most
 BEST_QUALITY = 95  # of a JPEG; even noise of the largest size then fits into a processor's limit
 WORST_QUALITY = 30
 SMALLEST_LIMIT = 16 << 10  # bytes
