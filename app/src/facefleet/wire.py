@@ -117,7 +117,8 @@ class Wire(asyncio.Protocol):
 
     def _flush(self) -> None:
         if self._out and not self._transport.is_closing():
-            self._transport.writelines(self._out)
+            # Not `writelines`, of which TLS sends each line as a record of its own.
+            self._transport.write(b"".join(self._out))
         self._out, self._unsent = [], 0
 
     # -- paho's side: a socket -----------------------------------------------------------------

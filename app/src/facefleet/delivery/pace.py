@@ -7,10 +7,12 @@ loss is taken for an accident. The limit counts bytes: a large face takes long o
 faces that are merely queued must not be resent.
 
 A full link shows as a delay: a fresh face waits behind the faces that queue in front of the link.
-So the limit also falls while round trips take more than QUEUE longer than on the idle link.
+So the limit also falls while all recent round trips take more than QUEUE longer than on the idle
+link. A queue delays every face. A packet that TCP repeats delays only the faces behind it.
 """
 
 import random
+from collections import deque
 
 UNIT = 8 << 10  # minimum number of bytes that a face counts as
 START, FLOOR = 8, 4  # units
@@ -23,6 +25,7 @@ SLOWEST_LINK = 8 << 10  # bytes per second; a slower link counts as stalled
 SPREAD = 1.5  # maximum random factor of the timeout, as stalls of a fleet begin together
 SMOOTH = 8
 QUEUE = 1.5  # seconds that faces may queue: enough to keep a link busy, short for a fresh face
+RECENT = 8  # round trips
 QUEUE_FLOOR = 2  # units; one is on the link while the receipt of the other returns
 LONGEST_IDLE = 10.0  # seconds of latency; a longer delay is a queue, perhaps of other senders
 
@@ -40,6 +43,7 @@ class Pace:
         self.limit = min(self._largest, units * UNIT)
         self._trip: float | None = None  # seconds, smoothed
         self._idle = LONGEST_IDLE  # seconds of a round trip on the idle link
+        self._recent: deque[float] = deque(maxlen=RECENT)
         self._ahead = 0.0  # bytes that were in flight during such a round trip, smoothed
         self._eased = 0.0  # when the limit was last cut due to a loss
         self.stalls = 0  # consecutive
@@ -53,6 +57,7 @@ class Pace:
     def measured(self, trip: float, ahead: int) -> None:
         """Record the round trip of a face that was sent once, with `ahead` bytes in flight."""
         self._idle = min(self._idle, trip)
+        self._recent.append(trip)
         if self._trip is None:
             self._trip, self._ahead = trip, ahead
         else:
@@ -63,7 +68,8 @@ class Pace:
         """Adapt the limit after a face of `size` bytes was confirmed."""
         if self._trip is not None:  # else the queue may exceed the timeout, and all be resent
             self.stalls = 0
-        if (excess := self.round_trip - self._idle - max(QUEUE, self._idle / 2)) > 0:
+        delay = min(self._recent, default=0.0) - self._idle
+        if (excess := delay - max(QUEUE, self._idle / 2)) > 0:
             self._shorten_queue(int(size * min(excess, 0.5)))
             return
         growth = (FAST / max(FAST, self.round_trip)) ** 2
@@ -72,7 +78,7 @@ class Pace:
     def _shorten_queue(self, size: int) -> None:
         floor = QUEUE_FLOOR * UNIT
         if self.limit <= floor:  # the delay is not of this sender's making
-            self._idle = min(self.round_trip, LONGEST_IDLE)
+            self._idle = min(min(self._recent), LONGEST_IDLE)
         else:
             self.limit = max(floor, self.limit - size)
 

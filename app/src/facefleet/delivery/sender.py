@@ -413,8 +413,8 @@ class Sender:
             **asdict(self._outbox.counts),
             "paused": self._is_paused,
             "resent": self._window.resent,
-            "p50": p50,
-            "p99": p99,
+            "p50": p50 and round(p50, 3),
+            "p99": p99 and round(p99, 3),
             "drained_in": _whole(self._forecast.drained_in),
             "full_in": _whole(self._forecast.full_in),
         }
