@@ -415,11 +415,11 @@ def test_an_answer_that_takes_long_over_an_idle_link_causes_no_ping(
     """A ping would cost as much as the status that is answered, once a minute."""
     monkeypatch.setattr(session, "KEEPALIVE", 6)
     received: list[bytes] = []
-    answered = False
+    answered = ended = False
 
     async def story() -> None:
         async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            nonlocal answered
+            nonlocal answered, ended
             await grant(reader, writer)
             head = await reader.readexactly(2)
             received.append(await reader.readexactly(head[1]))
@@ -429,13 +429,15 @@ def test_an_answer_that_takes_long_over_an_idle_link_causes_no_ping(
             answered = True
             received.append(await reader.read())
             writer.close()
+            await writer.wait_closed()
+            ended = True
 
         async with server(answer) as port, running(Client(port)) as client:
             await until(lambda: client.ups)
             await asyncio.sleep(3.5)  # longer than that
             assert client.connection.publish("status/edge-1", b"on", qos=1)
             await until(lambda: answered)
-        await until(lambda: len(received) == 2)
+        await until(lambda: ended)
 
     asyncio.run(story())
     assert received[1] == b"\xe0\x00"  # DISCONNECT
