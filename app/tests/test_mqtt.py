@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, closing, suppress
+from contextlib import asynccontextmanager, suppress
 
 import pytest
 from facefleet import mqtt, session
@@ -54,13 +54,21 @@ async def running(client: Client) -> AsyncIterator[Client]:
 @asynccontextmanager
 async def server(talk: Callable[..., Awaitable[None]]) -> AsyncIterator[int]:
     """A server that does `talk` with each client. Yields its port."""
+    talks: set[asyncio.Task] = set()
 
     async def once(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with closing(writer):
+        talks.add(asyncio.current_task())
+        try:
             await talk(reader, writer)
+        finally:
+            writer.close()
+            with suppress(OSError):
+                await writer.wait_closed()
 
     async with await asyncio.start_server(once, "127.0.0.1", 0) as listening:
         yield listening.sockets[0].getsockname()[1]
+    if talks:  # the loop must not end before their connections
+        await asyncio.wait(talks, timeout=10)
 
 
 async def until(what: Callable[[], object], seconds: float = 60) -> None:

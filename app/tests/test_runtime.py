@@ -42,6 +42,7 @@ def test_a_signal_ends_a_service_that_starts(number: int, monkeypatch: pytest.Mo
     monkeypatch.setenv("FACEFLEET_HTTP", f"127.0.0.1:{free_port()}")
     monkeypatch.setenv("FACEFLEET_DEVICE", "edge-1")
     monkeypatch.setenv("FACEFLEET_BROKER", "mqtt://127.0.0.1:1")
+    monkeypatch.setattr("facefleet.cli.configure_logging", lambda *_: None)  # for all tests
     monkeypatch.setattr(
         "facefleet.services.logger.run", lambda _settings: os.kill(os.getpid(), number)
     )
