@@ -271,6 +271,7 @@ async def slow_link(to: int, seconds: float) -> AsyncIterator[int]:
     """A port that leads to another one, and takes so long each way. Yields it."""
     loop = asyncio.get_running_loop()
     pumps: set[asyncio.Task] = set()
+    writers: list[asyncio.StreamWriter] = []
 
     async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(OSError):
@@ -281,7 +282,9 @@ async def slow_link(to: int, seconds: float) -> AsyncIterator[int]:
         loop.call_later(seconds, writer.close)
 
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writers.append(writer)
         there = await asyncio.open_connection("127.0.0.1", to)
+        writers.append(there[1])
         pumps.update(
             (
                 asyncio.create_task(pump(reader, there[1])),
@@ -296,6 +299,10 @@ async def slow_link(to: int, seconds: float) -> AsyncIterator[int]:
             for task in pumps:
                 task.cancel()
             await asyncio.gather(*pumps, return_exceptions=True)
+            for writer in writers:
+                writer.close()
+                with suppress(OSError):
+                    await writer.wait_closed()
 
 
 def test_tls_over_a_slow_link_gets_the_time_that_it_needs(
