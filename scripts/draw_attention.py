@@ -4,7 +4,6 @@ Run with the app's Python: .venv/bin/python scripts/draw_attention.py
 """
 
 from datetime import UTC, datetime
-from importlib.resources import files
 from pathlib import Path
 
 import cv2
@@ -13,7 +12,7 @@ from facefleet.regions import Regions
 from facefleet.vision.boxes import centre
 from facefleet.vision.detectors import load_detector
 from facefleet.vision.faces import Encoding, cut_face
-from facefleet.vision.sample import FACES
+from facefleet.vision.sample import FACES, portrait
 
 WIDTH, HEIGHT = 960, 420
 INCLUDE = ((0.05, 0.25), (0.6, 0.1), (0.95, 0.3), (0.95, 1), (0.05, 1))  # as on the page
@@ -31,8 +30,7 @@ def view() -> np.ndarray:
     image = cv2.resize(wall, (WIDTH - TILE, HEIGHT))
     height, width = image.shape[:2]
     for name, x, y, tall in PEOPLE:
-        jpeg = files("facefleet.vision").joinpath("samples", f"{name}.jpg").read_bytes()
-        portrait = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
+        photo = portrait(name)
         left, top, wide, high = FACES[name]
         zoom = tall / high
         shift = np.array(
@@ -41,11 +39,11 @@ def view() -> np.ndarray:
                 [0, zoom, y * height - zoom * (top + high / 2)],
             ]
         )
-        mask = np.zeros(portrait.shape[:2], np.float32)
+        mask = np.zeros(photo.shape[:2], np.float32)
         middle = (left + wide // 2, top + high // 2)
         cv2.ellipse(mask, middle, (int(0.8 * wide), int(0.85 * high)), 0, 0, 360, 1.0, -1)
         alpha = cv2.warpAffine(mask, shift, (width, height))[..., None]
-        person = cv2.warpAffine(portrait, shift, (width, height))
+        person = cv2.warpAffine(photo, shift, (width, height))
         image = (image * (1 - alpha) + person * alpha).astype(np.uint8)
     return image
 

@@ -9,7 +9,6 @@ the same frame is the same each time.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib.resources import files
 
 import cv2
 import numpy as np
@@ -18,7 +17,7 @@ from facefleet.vision.boxes import Box, overlap
 from facefleet.vision.detectors import load_detector
 from facefleet.vision.faces import cut_face
 from facefleet.vision.motion import Motion
-from facefleet.vision.sample import FACES
+from facefleet.vision.sample import FACES, portrait
 from facefleet.vision.visits import Candidate, Choice, Chooser
 
 SIZE = (640, 480)
@@ -129,7 +128,7 @@ class Clip:
         image = self._wall.copy()
         for visit, (x, y, tall) in sorted(self._there(second), key=lambda each: each[1][2]):
             people = self._blurred if second < visit.blur else self._people
-            portrait, mask, face = people[visit.person]
+            photo, mask, face = people[visit.person]
             zoom = tall / face[3]
             shift = np.array(
                 [
@@ -138,7 +137,7 @@ class Clip:
                 ]
             )
             alpha = cv2.warpAffine(mask, shift, SIZE)[..., None]
-            image = (image * (1 - alpha) + cv2.warpAffine(portrait, shift, SIZE) * alpha).astype(
+            image = (image * (1 - alpha) + cv2.warpAffine(photo, shift, SIZE) * alpha).astype(
                 np.uint8
             )
         begin, end, left, right = _PILLAR
@@ -220,10 +219,9 @@ def _captured(chosen: float, choice: Choice) -> Captured:
 
 def _cut_out(name: str) -> tuple[np.ndarray, np.ndarray, Box]:
     """Portrait, a mask of head and shoulders, and the face's box."""
-    jpeg = files("facefleet.vision").joinpath("samples", f"{name}.jpg").read_bytes()
-    portrait = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
+    photo = portrait(name)
     x, y, width, height = FACES[name]
-    mask = np.zeros(portrait.shape[:2], np.float32)
+    mask = np.zeros(photo.shape[:2], np.float32)
     centre = (x + width // 2, y + height // 2)
     cv2.ellipse(mask, centre, (int(0.8 * width), int(0.85 * height)), 0, 0, 360, 1.0, -1)
-    return portrait, cv2.GaussianBlur(mask, (0, 0), 3), (x, y, width, height)
+    return photo, cv2.GaussianBlur(mask, (0, 0), 3), (x, y, width, height)

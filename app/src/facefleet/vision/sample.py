@@ -30,8 +30,7 @@ class Sample:
             raise CameraError(
                 f"There is no sample {name!r}: use sample:{' or sample:'.join(FACES)}."
             )
-        jpeg = files("facefleet.vision").joinpath("samples", f"{name}.jpg").read_bytes()
-        self._photo = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
+        self._photo = portrait(name)
         self._face = FACES[name]
         self._size = size
         width, height = size
@@ -90,6 +89,12 @@ class Sample:
             (zoom, 0.0, centre_x - zoom * (x + face_width / 2)),
             (0.0, zoom, centre_y - zoom * (y + face_height / 2)),
         )
+
+
+def portrait(name: str) -> np.ndarray:
+    """Return one of the portraits in `FACES`: (height, width, 3), uint8, BGR."""
+    jpeg = files("facefleet.vision").joinpath("samples", f"{name}.jpg").read_bytes()
+    return cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
 
 
 def _wave(n: int, period: int) -> float:

@@ -71,10 +71,15 @@ class Scene:
             self._usual = self._usual + (edges - self._usual) * (EVERY / _DAY)
 
 
+def details(gray: np.ndarray) -> np.ndarray:
+    """Return by how much each pixel differs from its surroundings."""
+    return cv2.GaussianBlur(gray, (0, 0), 1) - cv2.GaussianBlur(gray, (0, 0), 4)
+
+
 def _edges(gray: np.ndarray) -> np.ndarray:
     """Return how much of an edge each pixel is, from 0 to 1, whatever the light."""
-    details = np.abs(cv2.GaussianBlur(gray, (0, 0), 1) - cv2.GaussianBlur(gray, (0, 0), 4))
-    return details / (details + _CONTRAST)
+    strength = np.abs(details(gray))
+    return strength / (strength + _CONTRAST)
 
 
 def _likeness(edges: np.ndarray, usual: np.ndarray) -> tuple[float, float, float]:

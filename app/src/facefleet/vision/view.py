@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from facefleet.views import View
-from facefleet.vision.scene import Scene
+from facefleet.vision.scene import Scene, details
 
 EVERY = 1.0  # seconds between looks
 SIZE = (160, 90)  # pixels of the small picture: width, height
@@ -75,7 +75,7 @@ class ViewJudge:
         """Return for each fault whether this frame has it; without those that it cannot tell."""
         small = _small(image)
         bright = float(np.percentile(small, 98))
-        edges = float((np.abs(_details(small)) > _EDGE).mean())
+        edges = float((np.abs(details(small)) > _EDGE).mean())
         found = {
             View.DARK: bright < _BLACK[self._is(View.DARK)],
             View.FROZEN: self._is_same(image),
@@ -143,11 +143,6 @@ def _small(image: np.ndarray) -> np.ndarray:
     thinned = image[:: max(1, image.shape[0] // 720), :: max(1, image.shape[1] // 1280)]
     small = cv2.resize(np.ascontiguousarray(thinned), SIZE, interpolation=cv2.INTER_AREA)
     return cv2.cvtColor(small, cv2.COLOR_BGR2GRAY).astype(np.float32)
-
-
-def _details(small: np.ndarray) -> np.ndarray:
-    """Return by how much each pixel differs from its surroundings."""
-    return cv2.GaussianBlur(small, (0, 0), 1) - cv2.GaussianBlur(small, (0, 0), 4)
 
 
 def _sharpness(small: np.ndarray) -> float:
