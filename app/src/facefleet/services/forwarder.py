@@ -100,9 +100,13 @@ class _Uplink:
         self, rate: float | None, messages: int | None, send: Callable[[str, bytes], None]
     ) -> None:
         """`rate` in bytes a second, `messages` a second; None without a limit."""
-        self._bytes = Budget(rate) if rate else None
-        self._messages = message_budget(messages) if messages else None
-        self._budgets = [budget for budget in (self._bytes, self._messages) if budget]
+        self._budgets: list[
+            tuple[Budget, Callable[[str, bytes], int]]
+        ] = []  # with a message's cost
+        if rate:
+            self._budgets.append((Budget(rate), wire_size))
+        if messages:
+            self._budgets.append((message_budget(messages), lambda _topic, _payload: 1))
         self._send = send
         self._waiting = Waiting()
         self._filled = asyncio.Event()
@@ -126,7 +130,7 @@ class _Uplink:
         while True:
             await self._filled.wait()
             now = time.monotonic()
-            if wait := max(budget.wait(now) for budget in self._budgets):
+            if wait := max(budget.wait(now) for budget, _ in self._budgets):
                 await asyncio.sleep(wait)
             elif self._waiting:
                 self._spend(*self._waiting.take())
@@ -135,10 +139,8 @@ class _Uplink:
 
     def _spend(self, topic: str, payload: bytes) -> None:
         now = time.monotonic()
-        if self._bytes:
-            self._bytes.spend(wire_size(topic, payload), now)
-        if self._messages:
-            self._messages.spend(1, now)
+        for budget, cost in self._budgets:
+            budget.spend(cost(topic, payload), now)
         self._send(topic, payload)
 
 
