@@ -3,7 +3,6 @@
 CPU time, not wall time, of the detector's loop and of the reader process that decodes; interleaved.
 """
 
-import os
 import tempfile
 import threading
 import time
@@ -24,6 +23,7 @@ from facefleet.vision.visits import BestOfVisit, Candidate
 
 from benchmarks.bench import print_table
 from benchmarks.bench_detector import MIN_FACE
+from support.rig import cpu
 
 SIZE = (1280, 720)
 RATE = 10  # frames a second
@@ -48,12 +48,6 @@ def _film(path: Path, frame: Callable[[int], np.ndarray], frames: int) -> Path:
     return path
 
 
-def _seconds(pid: int) -> float:
-    """Return the CPU time of a process."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
 def measure(film: Path, frames: int, *, gate: bool) -> tuple[float, float, float]:
     """Return CPU milliseconds a frame, of loop and reader, and the share that was searched."""
     detect, attention = load_detector("yunet", MIN_FACE), Attention(Motion(MIN_FACE))
@@ -64,7 +58,7 @@ def measure(film: Path, frames: int, *, gate: bool) -> tuple[float, float, float
         now = n / RATE
         if n == _SETTLE:
             reader = camera._feed._process.pid
-            began, of_reader, searched = time.process_time(), _seconds(reader), 0
+            began, of_reader, searched = time.process_time(), cpu(reader), 0
         faces = []
         if not gate or attention.wants(frame.image, cut=False, now=now):
             searched += 1
@@ -75,7 +69,7 @@ def measure(film: Path, frames: int, *, gate: bool) -> tuple[float, float, float
         judge.look(frame.image, now)
         if n + 1 == _SETTLE + frames:
             break
-    loop, decoding = time.process_time() - began, _seconds(reader) - of_reader
+    loop, decoding = time.process_time() - began, cpu(reader) - of_reader
     source.close()
     return 1000 * loop / frames, 1000 * decoding / frames, searched / frames
 

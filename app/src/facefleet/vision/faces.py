@@ -16,7 +16,6 @@ _MARGIN = 0.2  # of the box, on each side
 LARGEST = 800  # pixels of a crop's longer side, at most
 BEST_QUALITY = 95  # of a JPEG; even noise of the largest size then fits into a processor's limit
 WORST_QUALITY = 30
-SMALLEST_LIMIT = 16 << 10  # bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +26,7 @@ class Encoding:
     longest: int = 800  # pixels of a crop's longer side, at most LARGEST
     quality: int = 90  # of the JPEG, at most BEST_QUALITY
     faces_only: bool = False  # nothing around the face, and no part of another one
-    most_bytes: int = 1 << 20  # of the JPEG, at least SMALLEST_LIMIT
+    most_bytes: int = 1 << 20  # of the JPEG, at least 16 KiB
 
 
 DEFAULT = Encoding()
