@@ -10,12 +10,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 
-_LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"  # a DNS label: also valid in Kubernetes and S3
-_LABEL_RE = re.compile(_LABEL)
+LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"  # a DNS label: also valid in Kubernetes and S3
+_LABEL_RE = re.compile(LABEL)
 _TAG_RE = re.compile(r"[0-9a-f]{8}")
 _LAST_SEQ = 10**18 - 1
 _FACE = (
-    rf"faces/({_LABEL})/({_LABEL})/([1-9]\d{{3}}/\d\d/\d\d)/(\d{{6}})%s(\d{{6}})"
+    rf"faces/({LABEL})/({LABEL})/([1-9]\d{{3}}/\d\d/\d\d)/(\d{{6}})%s(\d{{6}})"
     r"-([0-9a-f]{8})-([1-9]\d{0,17})-([0-9a-f]{8})%s"
 )
 _KEY_RE = re.compile(_FACE % (r"\.", r"\.jpg"), re.ASCII)
@@ -49,6 +49,11 @@ def can_be_sent(topic: str) -> bool:
 def is_label(text: str) -> bool:
     """Return whether `text` can name a device or a camera: up to 63 of a-z, 0-9, inner hyphens."""
     return _LABEL_RE.fullmatch(text) is not None
+
+
+def is_tag(text: str) -> bool:
+    """Return whether `text` can be a content tag."""
+    return _TAG_RE.fullmatch(text) is not None
 
 
 def content_tag(jpeg: bytes) -> str:
@@ -192,7 +197,7 @@ def _face(seq: object, tag: object) -> tuple[int, str]:
     """Validate a face's seq and tag. Raises ValueError if a name cannot contain them."""
     if type(seq) is not int or not 1 <= seq <= _LAST_SEQ:
         raise ValueError(f"{seq!r} is not a seq")
-    if not isinstance(tag, str) or not _TAG_RE.fullmatch(tag):
+    if not isinstance(tag, str) or not is_tag(tag):
         raise ValueError(f"{tag!r} is not a tag")
     return seq, tag
 
