@@ -1,5 +1,5 @@
 #!/usr/bin/python
-"""Write several small files into a folder."""
+"""Write several small files."""
 
 import pathlib
 
@@ -7,7 +7,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 DOCUMENTATION = r"""
 module: text_files
-short_description: Write several small files into a folder
+short_description: Write several small files
 description:
   - Like C(ansible.builtin.copy) with C(content), whose loop would need several modules on the host
     for each file.
@@ -18,12 +18,8 @@ attributes:
   check_mode:
     support: full
 options:
-  folder:
-    description: The folder, which exists.
-    type: path
-    required: true
   files:
-    description: The text of each file, by its name.
+    description: The text of each file, by its path. The folders exist.
     type: dict
     required: true
 """
@@ -31,27 +27,22 @@ options:
 EXAMPLES = r"""
 - name: Install a certificate with its authority
   facefleet.facefleet.text_files:
-    folder: /etc/facefleet/pki/forwarder
     files:
-      tls.crt: "{{ certificate }}"
-      ca.crt: "{{ authority }}"
+      /etc/facefleet/pki/forwarder/tls.crt: "{{ certificate }}"
+      /etc/facefleet/pki/forwarder/ca.crt: "{{ authority }}"
     mode: "0600"
 """
 
 
 def main():
     module = AnsibleModule(
-        argument_spec={
-            "folder": {"type": "path", "required": True},
-            "files": {"type": "dict", "required": True},
-        },
+        argument_spec={"files": {"type": "dict", "required": True}},
         add_file_common_args=True,
         supports_check_mode=True,
     )
-    folder = pathlib.Path(module.params["folder"])
     changed = False
-    for name, text in module.params["files"].items():
-        changed |= write(module, folder / name, text.encode())
+    for path, text in module.params["files"].items():
+        changed |= write(module, pathlib.Path(path), text.encode())
     module.exit_json(changed=changed)
 
 

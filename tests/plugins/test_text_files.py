@@ -17,8 +17,7 @@ def write(tmp_path, capsys):
 
     def write(files, mode="0600", check=False):
         given = {
-            "folder": str(tmp_path),
-            "files": files,
+            "files": {str(tmp_path / name): text for name, text in files.items()},
             "mode": mode,
             "_ansible_check_mode": check,
         }

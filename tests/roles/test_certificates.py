@@ -21,5 +21,5 @@ def test_a_host_may_have_what_the_fleet_asks_for_it(host, group):
         ansible_playbook_python=sys.executable,
     )
     asked = plan["certificates"]
-    signs = plugin("action", "signed_certificate").names_due(host, GROUPS, False)
+    signs = plugin("action", "signed_certificates").names_due(host, GROUPS, False)
     assert {one["name"]: one["usage"] for one in asked} == signs

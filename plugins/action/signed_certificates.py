@@ -1,4 +1,4 @@
-"""Sign a host's request on the controller. See plugins/modules/signed_certificate.py."""
+"""Sign a host's requests on the controller. See plugins/modules/signed_certificates.py."""
 
 import datetime
 import ipaddress
@@ -46,15 +46,34 @@ class ActionModule(ActionBase):
             self._task.delegate_to == "localhost",
         )
         try:
-            wanted = Wanted.of(arguments, due)
-            key = requested_key(arguments["request"], wanted)
             authority = Authority(Path(arguments["authority"]), arguments["password"])
-            changed = authority.certify(
-                wanted, key, int(arguments["days"]), dry_run=self._task.check_mode
-            )
+            signed = [
+                (certificate["folder"], wanted, requested_key(text, wanted))
+                for certificate, text in asked(arguments["certificates"], arguments["requests"])
+                if (wanted := Wanted.of(certificate, due)) and (text or not self._task.check_mode)
+            ]
+            changed = [
+                authority.certify(wanted, key, int(arguments["days"]), self._task.check_mode)
+                for _, wanted, key in signed
+            ]
         except RefusedError as refused:
             return {**result, "failed": True, "msg": str(refused)}
-        return {**result, "changed": changed, "files": authority.files(wanted.name)}
+        files = {
+            f"{folder}/{name}": text
+            for folder, wanted, _ in signed
+            for name, text in authority.files(wanted.name).items()
+        }
+        return {**result, "changed": any(changed), "files": files}
+
+
+def asked(certificates, requests):
+    """Return the pairs of a certificate and what the host returned as its request."""
+    if not isinstance(requests, list) or len(requests) != len(certificates):
+        raise RefusedError(
+            "This host does not return a request for each of its certificates: check whether its "
+            "Python was tampered with."
+        )
+    return zip(certificates, requests, strict=True)
 
 
 def names_due(host, groups, on_controller):

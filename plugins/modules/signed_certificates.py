@@ -1,10 +1,10 @@
-"""Sign a host's request on the controller; implemented in plugins/action/signed_certificate.py."""
+"""Sign a host's requests; implemented in plugins/action/signed_certificates.py."""
 
 DOCUMENTATION = r"""
-module: signed_certificate
-short_description: Sign a host's certificate request
+module: signed_certificates
+short_description: Sign the certificate requests of a host
 description:
-  - Runs on the controller, and uses only the public key of the host's request.
+  - Runs on the controller, and uses only the public key of each request.
   - The inventory determines the names that a host may have. A device has its own name, the hosts of
     the group C(cloud) those of the broker, the processor and the gallery, and the controller
     (C(delegate_to=localhost)) that of the operator.
@@ -15,9 +15,15 @@ attributes:
   check_mode:
     support: full
 options:
-  request:
-    description: The host's request, in PEM.
-    type: str
+  certificates:
+    description: The certificates, as in C(pki_certificates) of the role C(pki).
+    type: list
+    elements: dict
+    required: true
+  requests:
+    description: The host's request for each certificate, in PEM. In a dry run, it may be empty.
+    type: list
+    elements: str
     required: true
   authority:
     description: The folder of the authority.
@@ -31,37 +37,23 @@ options:
     description: Days for which a certificate is valid.
     type: int
     required: true
-  name:
-    description: The name to certify.
-    type: str
-    required: true
-  usage:
-    description: What the certificate may be used for, C(clientAuth) or C(serverAuth).
-    type: str
-    required: true
-  addresses:
-    description: The addresses of a server, such as C(DNS:broker) or C(IP:192.0.2.1).
-    type: list
-    elements: str
-    default: []
 """
 
 EXAMPLES = r"""
-- name: Sign the request of a device
-  facefleet.facefleet.signed_certificate:
-    request: "{{ request.stdout }}"
+- name: Sign the requests of a device
+  facefleet.facefleet.signed_certificates:
+    certificates: "{{ pki_certificates }}"
+    requests: "{{ created.requests }}"
     authority: /srv/fleet/.pki
     password: "{{ authority_password }}"
     days: 825
-    name: "{{ inventory_hostname }}"
-    usage: clientAuth
   register: signed
 """
 
 RETURN = r"""
 files:
   description: >-
-    The host's C(tls.crt), C(ca.crt) and C(crl.pem). Empty in a dry run if the host has no
-    certificate yet.
+    The text of C(tls.crt), C(ca.crt) and C(crl.pem) of each certificate, by path. In a dry run,
+    those of certificates that exist already.
   type: dict
 """

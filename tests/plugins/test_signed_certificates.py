@@ -18,7 +18,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from support import role_variables
 
-plugin = role_variables.plugin("action", "signed_certificate")
+plugin = role_variables.plugin("action", "signed_certificates")
 GROUPS = {"cloud": ["cloud-1"], "edge": ["edge-1", "edge-2", "processor.facefleet"], "all": ["x"]}
 NOW = datetime.datetime.now(datetime.UTC)
 
@@ -146,6 +146,12 @@ def test_a_request_for_more_than_is_due_is_refused(key, asked):
 def test_what_is_no_request_has_a_sentence(text):
     with pytest.raises(plugin.RefusedError, match=r"openssl returns (no|an invalid) request"):
         plugin.requested_key(text, wanted())
+
+
+@pytest.mark.parametrize("requests", [None, {}, "x", [], [1, 2]], ids=repr)
+def test_another_number_of_requests_is_refused(requests):
+    with pytest.raises(plugin.RefusedError, match="a request for each of its certificates"):
+        plugin.asked([{"name": "edge-1"}], requests)
 
 
 def test_a_key_of_another_kind_is_refused():
