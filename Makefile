@@ -85,7 +85,7 @@ faults: install-test ## The fault matrix: 5,000 faces in every row (long)
 bench: install-test ## Throughput and CPU by stage, against other ways to do it
 	python -m benchmarks.bench all
 
-bench-link: install-test ## Goodput, bytes and delays on bad links, as root (20 minutes)
+bench-link: install-test ## Goodput, bytes and delays on bad links, as root (25 minutes)
 	python -m benchmarks.link
 
 stop: ## End every process that the demo started
