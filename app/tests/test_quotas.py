@@ -73,7 +73,7 @@ def test_a_malformed_topic_is_cleared_once(topic: str) -> None:
 def test_the_oldest_status_of_a_device_makes_room() -> None:
     statuses = Statuses()
     assert statuses.excess("status/edge-1/front", 9) == []
-    topics = [f"status/edge-2/c{n}" for n in range(CAMERAS + 1)]
+    topics = [f"status/edge-2/c{n}" for n in range(CAMERAS + 2)]
     assert [statuses.excess(topic, 9) for topic in topics] == [[]] * len(topics)
     statuses.excess(topics[0], 9)
     assert statuses.excess("status/edge-2/new", 9) == [topics[1]]

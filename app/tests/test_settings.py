@@ -11,6 +11,7 @@ from facefleet.schedule import EXAMPLE
 from facefleet.settings import (
     DetectorSettings,
     DevicePluginSettings,
+    DevicesSettings,
     ForwarderSettings,
     GallerySettings,
     LoggerSettings,
@@ -48,6 +49,7 @@ GOOD = {
         "RESOURCES": '{"detector-door": "/dev/video0"}',
     },
     StatusSettings: {"BROKER": BROKER},
+    DevicesSettings: {"PROCESSOR": "127.0.0.1:8081"},
     VerifySettings: {"DEVICE": "edge-1", "BROKER": BROKER, "FORWARDER": "127.0.0.1:8081"},
 }
 

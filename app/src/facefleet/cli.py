@@ -74,6 +74,21 @@ def status(
 
 
 @app.command()
+def devices(
+    desired: Annotated[
+        Path | None,
+        typer.Option(help="JSON file with what each device should run; - for stdin."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Print one row per device, and what is wrong, by a processor (FACEFLEET_PROCESSOR)."""
+    from facefleet.tools.devices import print_devices
+
+    settings = settings_module.load(settings_module.DevicesSettings)
+    print_devices(settings, desired, as_json=as_json)
+
+
+@app.command()
 def verify(
     timeout: Annotated[float, typer.Option(help="Seconds to wait for each hop.")] = 30,
 ) -> None:

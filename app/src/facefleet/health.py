@@ -5,7 +5,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -103,10 +103,12 @@ class _Server(ThreadingHTTPServer):
             super().handle_error(*request)
 
 
-def serve_health(address: str, health: Health) -> ThreadingHTTPServer:
+def serve_health(
+    address: str, health: Health, pages: Mapping[str, Callable[[], bytes]] | None = None
+) -> ThreadingHTTPServer:
     """Serve `health` on `address` (host:port) from a daemon thread until `.shutdown()`.
 
-    Raises FacefleetError if the port is in use.
+    `pages`: further ones, by path, which return JSON. Raises FacefleetError if the port is in use.
     """
 
     class Handler(BaseHTTPRequestHandler):
@@ -114,6 +116,8 @@ def serve_health(address: str, health: Health) -> ThreadingHTTPServer:
 
         def do_GET(self) -> None:
             found = health_response(self.path, health)
+            if pages and self.path in pages:
+                found = 200, "application/json", pages[self.path]()
             status, kind, body = found or (404, "text/plain", b"no such page\n")
             self.send_response(status)
             self.send_header("Content-Type", kind)

@@ -6,6 +6,7 @@ Pure: no clock, no network.
 from collections import OrderedDict, defaultdict
 
 from facefleet.protocol import FaceName, is_label
+from facefleet.report import device_of_report
 
 CAMERAS = 64  # per device
 MAX_STATUS_BYTES = 4096
@@ -60,6 +61,7 @@ class Statuses:
         """Return the topics to clear after a status of this size has arrived."""
         _, *names = topic.split("/")
         well_formed = 1 <= len(names) <= 2 and all(map(is_label, names))
+        well_formed = well_formed or device_of_report(topic) is not None
         if size == 0:  # an empty payload clears a topic
             return []
         if size > MAX_STATUS_BYTES or not well_formed:
@@ -67,5 +69,5 @@ class Statuses:
         known = self._of[names[0]]
         known[topic] = None
         known.move_to_end(topic)
-        # One more than there are cameras, for the status of the device's link.
-        return [known.popitem(last=False)[0]] if len(known) > CAMERAS + 1 else []
+        # Two more than there are cameras, for the state of the device's link and its report.
+        return [known.popitem(last=False)[0]] if len(known) > CAMERAS + 2 else []

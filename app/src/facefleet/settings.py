@@ -282,6 +282,8 @@ class ForwarderSettings(ServiceSettings):
     """Maximum rate to send at; unlimited if unset."""
     uplink_messages: int | None = Field(None, ge=1)
     """Maximum number of faces and statuses sent per second. Unlimited if unset."""
+    deployed: Path | None = None
+    """File in which the playbooks record what runs on this host."""
 
 
 class ProcessorSettings(ServiceSettings):
@@ -322,6 +324,11 @@ class StatusSettings(Settings):
     broker: CloudBroker
     """The cloud broker, which retains the status of every device."""
     tls: Tls = None
+
+
+class DevicesSettings(Settings):
+    processor: HttpAddress
+    """Address (host:port) of the health check of a processor, which hears every status."""
 
 
 class AuditSettings(Settings):

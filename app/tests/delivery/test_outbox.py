@@ -16,6 +16,7 @@ import pytest
 from facefleet.delivery.backlog import Rank
 from facefleet.delivery.database import OutboxError
 from facefleet.delivery.outbox import (
+    _OLDEST,
     DamagedFaceError,
     DiskFullError,
     NoStorageError,
@@ -66,6 +67,33 @@ def outbox(path: Path) -> Iterator[Outbox]:
 
 def pairs(names: list[FaceName]) -> list[tuple[int, str]]:
     return [(name.seq, name.tag) for name in names]
+
+
+def test_the_oldest_unconfirmed_face_has_an_age(outbox: Outbox) -> None:
+    """Whatever its rank, and although a device's clock may have been set back."""
+    assert outbox.oldest_age(0.0) is None
+    names, _ = outbox.add(faces(1, 3), [Rank.FURTHER, Rank.FIRST, Rank.FIRST])
+    captured = AT.timestamp()
+    assert outbox.oldest_age(captured + 60) == pytest.approx(60, abs=0.01)
+    assert outbox.oldest_age(captured - 60) == 0
+    later, _ = outbox.add([(AT + timedelta(seconds=50), jpeg(4))], [Rank.FIRST])
+    outbox.record_outcomes(pairs(names))
+    assert outbox.oldest_age(captured + 60) == pytest.approx(10, abs=0.01)
+    outbox.record_outcomes(pairs(later))
+    assert outbox.oldest_age(captured + 60) is None
+
+
+def test_the_age_of_the_oldest_face_is_found_by_the_index(outbox: Outbox) -> None:
+    plan = " ".join(row[3] for row in outbox._db.execute(f"EXPLAIN QUERY PLAN {_OLDEST}"))
+    assert "SCAN" not in plan
+    assert plan.count("USING INDEX ledger_pending") == len(Rank)
+
+
+def test_the_free_disk_of_a_folder_that_is_gone_is_unknown(outbox: Outbox) -> None:
+    assert outbox.disk_free() > 0
+    outbox.path.parent.rename(outbox.path.parent.with_name("moved"))
+    assert outbox.disk_free() is None
+    outbox.path.parent.with_name("moved").rename(outbox.path.parent)
 
 
 def seqs(outbox: Outbox) -> list[int]:

@@ -53,6 +53,15 @@ def test_the_first_face_is_due_immediately(before: dict, after: dict) -> None:
     assert reporting.is_due({**STATUS, **after}, 100.1)
 
 
+@pytest.mark.parametrize("measured", [{"oldest": 5}, {"hour": 1}, {"disk": 84_000}, {"p50": 0.3}])
+def test_what_always_varies_is_sent_with_the_next_status(measured: dict) -> None:
+    reporting = Reporting()
+    reporting.published({**STATUS, "disk": 84_200, "oldest": None, "hour": 0}, 100)
+    changed = {**STATUS, "disk": 84_200, "oldest": None, "hour": 0, **measured}
+    assert not reporting.is_due(changed, 100 + STATUS_EVERY - 0.1)
+    assert reporting.is_due(changed, 100 + STATUS_EVERY)
+
+
 @pytest.mark.parametrize("count", [{"captured": 8}, {"stored": 8}, {"pending": 1}])
 def test_counts_that_grow_wait(reporting: Reporting, count: dict) -> None:
     assert not reporting.is_due({**STATUS, **count}, 100 + COUNTS_EVERY - 0.1)

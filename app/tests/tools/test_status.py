@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from facefleet.settings import StatusSettings
-from facefleet.tools import status
+from facefleet.tools import cameras, status
 
 from support.listener import Listener
 from support.rig import BIN, Process, Rig, await_true
@@ -136,7 +136,7 @@ def test_counts_that_a_status_leaves_out_are_zero(broker) -> None:
     ],
 )
 def test_the_forecast_of_a_backlog_is_shown(forecast: dict, shown: str) -> None:
-    row = status._row(json.dumps({**ROW, **forecast}).encode())
+    row = cameras.parse_row(json.dumps({**ROW, **forecast}).encode())
     assert status._rows({"edge-1/front": row})[1][-1] == shown
 
 

@@ -38,6 +38,11 @@ MICROSECOND = timedelta(microseconds=1)
 CAPTURED_DAY = "captured / 86400000000"
 DAY = f"coalesce(day, {CAPTURED_DAY})"
 """The day of a face's outcome; rows of an older version have only the day of capture."""
+_OLDEST = "SELECT captured FROM ledger WHERE seq = (SELECT min(seq) FROM ({}))".format(
+    " UNION ALL ".join(  # the index is by rank
+        f"SELECT min(seq) AS seq FROM ledger WHERE state = 0 AND rank = {rank:d}" for rank in Rank
+    )
+)
 PRUNE_BATCH = 1000  # rows that one call of `prune` checks, to keep it short
 
 
@@ -206,8 +211,7 @@ class Outbox:
         """Return the maximum bytes of images: as configured, or less if the disk fills up."""
         now = time.monotonic()
         if now >= self._limit_until:
-            disk = os.statvfs(self.path.parent)
-            room = max(0, disk.f_bavail * disk.f_frsize - RESERVE) + self._db.free_bytes()
+            room = max(0, _free_bytes(self.path.parent) - RESERVE) + self._db.free_bytes()
             self._limit_now = min(self._max_bytes, self._bytes + room)
             self._limit_until = now + 1
         return self._limit_now
@@ -272,6 +276,18 @@ class Outbox:
             " WHERE state = 0 AND rank = ? AND seq < ? ORDER BY seq DESC LIMIT ?",
             (rank, below, limit),
         ).fetchall()
+
+    def oldest_age(self, now: float) -> float | None:
+        """Return the seconds since the capture of the oldest unconfirmed face; None without one."""
+        found = self._db.execute(_OLDEST).fetchone()
+        return None if found is None else max(0.0, now - found[0] / 1e6)
+
+    def disk_free(self) -> int | None:
+        """Return the free bytes of the disk; None while the folder is missing."""
+        try:
+            return _free_bytes(self.path.parent)
+        except OSError:
+            return None
 
     def read(self, seq: int) -> tuple[FaceName, bytes] | None:
         """Return a face, or None if it is not pending (any more). Raises DamagedFaceError."""
@@ -438,6 +454,11 @@ class Outbox:
         self.counts = replace(
             self.counts, **{name: getattr(self.counts, name) + n for name, n in changes.items()}
         )
+
+
+def _free_bytes(folder: Path) -> int:
+    disk = os.statvfs(folder)
+    return disk.f_bavail * disk.f_frsize
 
 
 def _lock(path: Path) -> BinaryIO:

@@ -8,9 +8,11 @@ from collections.abc import Mapping
 STATUS_EVERY = 60.0  # seconds; even if nothing has changed
 COUNTS_EVERY = 10.0  # seconds between reports of counts that grow
 COUNTS = frozenset({"captured", "stored", "pending"})
-MEASURED = frozenset({"fps", "p50", "p99", "resent", "drained_in", "full_in"})
+MEASURED = frozenset(
+    {"fps", "p50", "p99", "resent", "drained_in", "full_in", "oldest", "hour", "disk"}
+)
 """Values that always vary a little. They are sent with the next status."""
-COMES_AND_GOES = frozenset({"pending", "drained_in", "full_in"})
+COMES_AND_GOES = frozenset({"pending", "drained_in", "full_in", "oldest", "hour"})
 
 
 class Reporting:

@@ -22,6 +22,7 @@ from facefleet.delivery.backlog import Rank
 from facefleet.delivery.coverage import Meter
 from facefleet.delivery.database import OutboxError
 from facefleet.delivery.forecast import Forecast, Forecaster
+from facefleet.delivery.last_hour import LastHour
 from facefleet.delivery.outbox import DamagedFaceError, NoStorageError, Outbox
 from facefleet.delivery.reporting import Reporting
 from facefleet.delivery.window import Window
@@ -98,6 +99,7 @@ class Sender:
         self._taken: dict[int, float] = {}  # Unix time at which a pending face was taken, by seq
         self._fresh: dict[int, tuple[FaceName, bytes]] = {}  # cache of faces just written
         self._delays: deque[float] = deque(maxlen=1024)
+        self._last_hour = LastHour()
         self._answers = Answers()
         self._forecaster = Forecaster()
         self._forecast = Forecast()
@@ -314,6 +316,7 @@ class Sender:
         recorded = self._outbox.record_outcomes(receipt.stored, quarantined, dead, receipt.day)
         self._give_up(self._window.confirmed((seq for seq, _ in recorded), now))
         CONFIRMED.inc(len(recorded))
+        self._last_hour.add(len(recorded), now)
         for seq, captured in recorded:
             # The clock may have been set back.
             delay = max(0.0, wall - self._taken.pop(seq, captured))
@@ -417,11 +420,18 @@ class Sender:
             "p99": p99 and round(p99, 3),
             "drained_in": _whole(self._forecast.drained_in),
             "full_in": _whole(self._forecast.full_in),
+            "oldest": _whole(self._outbox.oldest_age(time.time())),
+            "hour": self._last_hour.count(time.monotonic()),
+            "disk": _megabytes(self._outbox.disk_free()),
         }
 
 
 def _whole(seconds: float | None) -> int | None:
     return None if seconds is None else max(1, round(seconds))  # what is 0 is left out of a status
+
+
+def _megabytes(size: int | None) -> int | None:
+    return None if size is None else _whole(size / 1e6)
 
 
 def _percentiles(delays: Iterable[float]) -> tuple[float | None, float | None]:

@@ -14,6 +14,7 @@ from facefleet.delivery.budget import Budget, Waiting, message_budget, wire_size
 from facefleet.health import Health, serve_health
 from facefleet.mqtt import Connection, Will
 from facefleet.protocol import HELLO, LINK_DOWN, LINK_UP, can_be_sent, status_topic
+from facefleet.reporter import Reporter
 from facefleet.runtime import run_until_signal
 from facefleet.settings import ForwarderSettings
 
@@ -42,6 +43,7 @@ async def _relay(settings: ForwarderSettings, health: Health) -> None:
         health.set("cloud broker", None)
         cloud.publish(status_topic(device), LINK_UP, retain=True)
         edge.retained(status)  # forward the retained statuses that the cloud missed
+        reporter.connected()
         request_resend()
 
     def request_resend() -> None:
@@ -61,8 +63,17 @@ async def _relay(settings: ForwarderSettings, health: Health) -> None:
     uplink = _Uplink(settings.uplink_rate, settings.uplink_messages, to_cloud_now)
 
     def to_edge(topic: str, payload: bytes, _retain: bool) -> None:
+        if topic == reporter.answers:
+            reporter.answered(payload)
+            return
         _forward(edge, topic, payload, qos, retain=False, to="edge")
 
+    reporter = Reporter(
+        device,
+        settings.tls,
+        settings.deployed,
+        lambda topic, payload: cloud.is_up and uplink.put(topic, payload),
+    )
     edge = Connection(
         settings.edge_broker,
         f"forwarder-{device}",
@@ -81,7 +92,8 @@ async def _relay(settings: ForwarderSettings, health: Health) -> None:
         will=Will(status_topic(device), LINK_DOWN),
         tls=settings.tls,
     )
-    relaying = {asyncio.create_task(run()) for run in (edge.run, cloud.run, uplink.run)}
+    parts = (edge, cloud, uplink, reporter)
+    relaying = {asyncio.create_task(part.run()) for part in parts}
     try:
         ended, _ = await asyncio.wait(relaying, return_when=asyncio.FIRST_COMPLETED)
         for side in ended:  # only a bug ends a connection: raise its error

@@ -20,6 +20,7 @@ from prometheus_client import Counter, Gauge
 from facefleet import jpeg, news
 from facefleet.evidence import today
 from facefleet.health import Health, serve_health
+from facefleet.heard import Heard
 from facefleet.logging import log
 from facefleet.mqtt import Connection
 from facefleet.protocol import (
@@ -33,6 +34,7 @@ from facefleet.protocol import (
     tag_of,
 )
 from facefleet.quotas import CAMERAS, Cameras, Memory, Statuses
+from facefleet.report import time_answer
 from facefleet.runtime import run_until_signal
 from facefleet.settings import ProcessorSettings
 from facefleet.store import Store, Stored
@@ -62,8 +64,9 @@ HELD = Gauge("facefleet_held_bytes", "Payloads held in memory")
 def run(settings: ProcessorSettings) -> None:
     """Store faces until SIGTERM, then finish pending PUTs within a few seconds."""
     health = Health("broker", "bucket", service="processor")
-    serve_health(settings.http, health)
-    asyncio.run(run_until_signal(_Processor(settings, health).run(), health))
+    heard = Heard(time.time())
+    serve_health(settings.http, health, {"/statuses": lambda: heard.encode(time.time())})
+    asyncio.run(run_until_signal(_Processor(settings, health, heard).run(), health))
 
 
 class _Processor:
@@ -73,7 +76,7 @@ class _Processor:
     the periodic flush that sends receipts also collects finished jobs.
     """
 
-    def __init__(self, settings: ProcessorSettings, health: Health) -> None:
+    def __init__(self, settings: ProcessorSettings, health: Health, heard: Heard) -> None:
         self._max_bytes = settings.max_face_bytes
         self._qos = settings.qos
         self._health = health
@@ -96,6 +99,7 @@ class _Processor:
         self._memory = Memory(HELD_BYTES)
         self._cameras = Cameras()
         self._statuses = Statuses()
+        self._heard = heard
         self._cleared: set[str] = set()  # topics of retained faces, which the broker must forget
         self._clearing = False  # retained faces have arrived since the last check
         self._up_since: float | None = None  # monotonic seconds
@@ -167,8 +171,7 @@ class _Processor:
         if self._draining:
             return
         if not topic.startswith("faces"):
-            for excess in self._statuses.excess(topic, len(payload)):
-                self._connection.publish(excess, b"", retain=True)
+            self._on_status(topic, payload, retain)
             return
         if not (self._hears or retain):
             self._hears = True
@@ -198,6 +201,15 @@ class _Processor:
             self._enqueue(classify_message(topic, payload, self._max_bytes, self._cameras))
         if not self._flushing:
             self._flush_soon()
+
+    def _on_status(self, topic: str, payload: bytes, retain: bool) -> None:
+        now = time.time()
+        self._heard.hear(topic, payload, now, retained=retain)
+        for excess in self._statuses.excess(topic, len(payload)):
+            self._heard.forget(excess)
+            self._connection.publish(excess, b"", retain=True)
+        if not retain and (answer := time_answer(topic, payload, now)):
+            self._connection.publish(*answer)
 
     def _enqueue(self, job: "_Job") -> None:
         self._under_way.add(job.topic)

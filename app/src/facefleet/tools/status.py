@@ -2,30 +2,24 @@
 
 import asyncio
 import contextlib
-import json
 import sys
 import time
 
 from facefleet.delivery.reporting import STATUS_EVERY
-from facefleet.errors import FacefleetError, printable
+from facefleet.errors import FacefleetError
 from facefleet.mqtt import Connection
 from facefleet.protocol import LINK_DOWN, STATUSES, is_label
 from facefleet.settings import StatusSettings
+from facefleet.tools.cameras import backlog, camera_fault, camera_state, delay, parse_row, rate
 from facefleet.tools.tables import table
-from facefleet.views import OFF, REMEDIES
+from facefleet.views import OFF
 
 SETTLE = 1.0  # seconds without another retained message, if no camera is expected
 HINT = 3.0  # seconds without any status until the user is told why
 FIRST_STATUS = STATUS_EVERY + HINT  # seconds; for brokers that do not retain statuses
 ATTEMPTS = 3  # to connect, with increasing timeouts
-MAX_VALUE = 10**18  # of any count, and of seconds
-MAX_WORD = 20  # characters of what is wrong with a view
 COLUMNS = ["captured", "stored", "pending", "refused", "lost", "fps", "p50/s", "p99/s", "state"]
-COUNTS = ("captured", "stored", "pending", "quarantined", "dead", "evicted", "dropped")
-# May be None, as from an older detector:
-NUMBERS = ("p50", "p99", "fps", "fps_wanted", "drained_in", "full_in")
 EMPTY_ROOM = 5.0  # seconds without a face until a working camera counts as seeing an empty room
-SLOW = 0.6  # share of the configured frame rate
 
 
 def print_table(settings: StatusSettings, expected: list[str], seconds: float) -> None:
@@ -44,7 +38,7 @@ def print_table(settings: StatusSettings, expected: list[str], seconds: float) -
     found = asyncio.run(_collect(settings, set(expected), seconds))
     print(table(_rows(found)))
     for name, row in sorted(found.items()):
-        if row["state"] == "online" and (fault := _camera_fault(row)):
+        if row["state"] == "online" and (fault := camera_fault(row)):
             print(f"{name}: {fault}")
     if late := sorted(name for name in expected if not _is_well(found.get(name))):
         reasons = "; ".join(f"{name} ({_problem(found.get(name))})" for name in late)
@@ -56,27 +50,12 @@ def _is_well(row: dict | None) -> bool:
 
 
 def _delivers(row: dict) -> bool:
-    return row["state"] == "online" and row["stored"] > 0 and not _camera_fault(row)
+    return row["state"] == "online" and row["stored"] > 0 and not camera_fault(row)
 
 
 def _is_idle(row: dict) -> bool:
     """Return whether the camera works but has not seen a face yet, or is off by its schedule."""
-    return _state(row) in ("no face yet", OFF)
-
-
-def _state(row: dict) -> str:
-    """Describe a camera's state in a few words."""
-    if row["state"] != "online":
-        return row["state"]
-    if row["camera"] != "ok":
-        return "camera fault"
-    if row["view"]:
-        return row["view"]
-    if row["captured"] == 0:
-        return "no face yet"
-    if None not in (row["fps"], row["fps_wanted"]) and row["fps"] < SLOW * row["fps_wanted"]:
-        return "slow"
-    return "online"
+    return camera_state(row) in ("no face yet", OFF)
 
 
 def _problem(row: dict | None) -> str:
@@ -84,20 +63,9 @@ def _problem(row: dict | None) -> str:
         return "no status received: is its detector running?"
     if row["state"] != "online":
         return row["state"]
-    if fault := _camera_fault(row):
+    if fault := camera_fault(row):
         return f"camera: {fault}"
     return f"{row['captured']} captured, none stored"
-
-
-def _camera_fault(row: dict) -> str | None:
-    """Return a sentence about what is wrong with the camera or its view, or None."""
-    if row["camera"] != "ok":
-        return row["camera"]
-    if row["view"] == OFF:
-        return None
-    if row["view"]:  # the word of a newer detector has no sentence yet
-        return REMEDIES.get(row["view"], f"The view is {row['view']}.")
-    return None
 
 
 async def _collect(settings: StatusSettings, expected: set[str], seconds: float) -> dict[str, dict]:
@@ -128,7 +96,7 @@ async def _collect(settings: StatusSettings, expected: set[str], seconds: float)
             return
         if not camera:
             (disconnected.add if payload == LINK_DOWN else disconnected.discard)(device)
-        elif is_label(camera) and (row := _row(payload)):
+        elif is_label(camera) and (row := parse_row(payload)):
             name = f"{device}/{camera}"
             found[name] = row
             if _is_idle(row):
@@ -178,38 +146,6 @@ async def _collect(settings: StatusSettings, expected: set[str], seconds: float)
     return found
 
 
-def _row(payload: bytes) -> dict | None:
-    """Parse a detector's status; return None if the untrusted payload is not one."""
-    try:
-        row = {**dict.fromkeys(COUNTS, 0), **json.loads(payload)}  # counts of 0 are left out
-        if row["state"] == "offline":
-            return {"state": "offline"}
-        valid = (
-            row["state"] == "online"
-            and isinstance(row["camera"], str)
-            and isinstance(row.get("view", ""), str)
-            and isinstance(row.get("paused", False), bool)
-            and all(type(row[count]) is int and 0 <= row[count] < MAX_VALUE for count in COUNTS)
-            and all(_is_number(row.get(name)) for name in NUMBERS)
-        )
-    except (ValueError, TypeError, KeyError, RecursionError):
-        return None
-    if not valid:
-        return None
-    values = {name: row.get(name) for name in ("state", *COUNTS, *NUMBERS)}
-    view = printable(row.get("view", "")[:MAX_WORD])
-    return {
-        **values,
-        "camera": printable(row["camera"][:200]),
-        "view": view,
-        "paused": row.get("paused"),
-    }
-
-
-def _is_number(value: object) -> bool:
-    return value is None or (isinstance(value, float | int) and 0 <= value < MAX_VALUE)
-
-
 def _rows(found: dict[str, dict]) -> list[tuple]:
     """Return one row per camera, in which captured = stored + pending + refused + lost."""
     rows: list[tuple] = [("camera", *COLUMNS)]
@@ -219,33 +155,7 @@ def _rows(found: dict[str, dict]) -> list[tuple]:
             continue
         counts = row["captured"], row["stored"], row["pending"]
         refused, lost = row["quarantined"] + row["dead"], row["evicted"] + row["dropped"]
-        delays = _seconds(row["p50"]), _seconds(row["p99"])
-        state = ", ".join([_state(row), *_backlog(row)])
-        rows.append((name, *counts, refused, lost, _rate(row), *delays, state))
+        delays = delay(row["p50"]), delay(row["p99"])
+        state = ", ".join([camera_state(row), *backlog(row)])
+        rows.append((name, *counts, refused, lost, rate(row), *delays, state))
     return rows
-
-
-def _backlog(row: dict) -> list[str]:
-    """Say when the backlog is drained, or the outbox full, unless the status may be old."""
-    if row["state"] != "online":
-        return []
-    words = {"drained_in": "drains in", "full_in": "full in"}
-    forecast = [f"{words[name]} {_about(row[name])}" for name in words if row[name] is not None]
-    return ["paused"] * bool(row["paused"]) + forecast
-
-
-def _about(seconds: float) -> str:
-    for unit, length, longest in (("s", 1, 90), ("min", 60, 90), ("h", 3600, 48)):
-        if seconds < longest * length:
-            return f"{seconds / length:.0f} {unit}"
-    return f"{seconds / 86400:.0f} days"
-
-
-def _rate(row: dict) -> str | None:
-    if None in (row["fps"], row["fps_wanted"]):
-        return None
-    return f"{row['fps']:.1f}/{row['fps_wanted']:g}"
-
-
-def _seconds(delay: float | None) -> str | None:
-    return None if delay is None else f"{delay:.3f}"
