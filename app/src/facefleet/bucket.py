@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from botocore.exceptions import BotoCoreError, ClientError
 
 from facefleet import aws
-from facefleet.errors import FacefleetError
+from facefleet.errors import FacefleetError, printable
 
 MAX_OBJECT_BYTES = 16 << 20
 """Size up to which an object is read into memory: far above that of any face."""
@@ -84,10 +84,21 @@ class Bucket:
             )
         return Page(_entries(answer), answer["IsTruncated"])
 
-    def entries(self, prefix: str) -> Iterator[Entry]:
-        """Yield all entries under `prefix`, ascending, with one page of 1000 in memory."""
-        for page in self._pages(Prefix=prefix):
-            yield from _entries(page)
+    def entries(self, prefix: str, after: str = "") -> Iterator[Entry]:
+        """Yield the entries under `prefix` that sort after `after`, with a page of 1000 in memory.
+
+        Raises BucketError if the service lists others, or not in ascending order.
+        """
+        for page in self._pages(Prefix=prefix, StartAfter=after):
+            for entry in _entries(page):
+                if entry.key <= after or not entry.key.startswith(prefix):
+                    raise BucketError(
+                        f"bucket {self.name} lists {printable(entry.key)} where keys under "
+                        f"{prefix} that sort after {printable(after)} were requested: use an S3 "
+                        "service that lists keys in ascending order"
+                    )
+                after = entry.key
+                yield entry
 
     def folders(self, prefix: str, most: int | None = None) -> list[str]:
         """Return the prefixes directly under `prefix`, each with its final slash, ascending.

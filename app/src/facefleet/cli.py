@@ -124,8 +124,8 @@ def erase(
     ] = False,
 ) -> None:
     """Erase all versions of a device's or a day's faces from the bucket (FACEFLEET_BUCKET)."""
+    from facefleet.auditing.erasure_records import Scope
     from facefleet.tools.erase import erase as erase_scope
-    from facefleet.tools.erasure_records import Scope
 
     settings = settings_module.load(settings_module.EraseSettings)
     erase_scope(settings, Scope.read(device, day), really=yes)

@@ -26,6 +26,8 @@ FACES = "faces/#"
 ECHO = "faces/echo"
 """Published by a processor to itself: a broker that delivers this delivers faces, too."""
 STATUSES = "status/#"
+PROBE = "probe"
+"""The camera of a probe face, which has no outbox."""
 HELLO = "receipts/hello"
 """Published by a forwarder or processor that has (re)connected: resend what is unconfirmed."""
 

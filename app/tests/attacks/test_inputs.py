@@ -14,12 +14,12 @@ from unittest import mock
 
 import pytest
 from facefleet import codec, jpeg, settings
+from facefleet.auditing.erasure_records import Erasure
 from facefleet.errors import SettingsError
 from facefleet.exif import FaceInfo, NotAJpegError, read_exif
 from facefleet.protocol import FaceName, Receipt, can_be_sent, content_tag
 from facefleet.quotas import Cameras
 from facefleet.services.processor import MAX_PIXELS, classify_message
-from facefleet.tools.erasure_records import Erasure
 from facefleet.tools.status import _row, _rows
 from facefleet.tools.tables import table
 from facefleet.wire import Wire

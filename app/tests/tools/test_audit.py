@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 from facefleet import aws
+from facefleet.auditing.erasure_records import Faces, Scope
 from facefleet.delivery.outbox import Outbox, days
 from facefleet.delivery.outbox_reader import OutboxReader
 from facefleet.protocol import FaceName
 from facefleet.settings import AuditSettings
 from facefleet.tools.audit import print_audit
-from facefleet.tools.erasure_records import Faces, Scope
 from facefleet.views import SEEN
 
 from support.rig import AWS, BIN, BUCKET, Rig, s3

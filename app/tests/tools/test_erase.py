@@ -13,9 +13,9 @@ from threading import Thread
 from urllib.parse import quote
 
 import pytest
+from facefleet.auditing.erasure_records import Erasure, Faces, Scope
 from facefleet.delivery.outbox import Outbox
 from facefleet.protocol import FaceName
-from facefleet.tools.erasure_records import Erasure, Faces, Scope
 
 from support.rig import AWS, BUCKET, Rig, s3
 from support.shell import facefleet, told

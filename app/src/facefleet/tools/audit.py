@@ -18,6 +18,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from facefleet import aws
+from facefleet.auditing.erasure_records import Erasure
+from facefleet.auditing.records import Records
 from facefleet.bucket import Bucket
 from facefleet.delivery.outbox import LEDGER_DAYS, Counts, State
 from facefleet.delivery.outbox_reader import OutboxReader
@@ -25,7 +27,6 @@ from facefleet.errors import FacefleetError, printable
 from facefleet.protocol import FaceName, camera_prefix
 from facefleet.settings import AuditSettings
 from facefleet.tools.coverage import Day, by_day, table_rows
-from facefleet.tools.erasure_records import RECORDS, Erasure
 from facefleet.tools.tables import table
 
 LISTED = 1000  # keys of each kind to report; all of them are counted
@@ -91,7 +92,7 @@ def print_audit(
             known[reader.epoch] = f"{reader.device}/{reader.camera}"
     # Both sides are complete for faces stored since then.
     since = datetime.now(UTC) - timedelta(days=min(LEDGER_DAYS - 1, settings.retention_days))
-    records = _Records(bucket)
+    records = Records(bucket)
     accounts = []
     for path in outboxes:
         with closing(OutboxReader(path)) as reader:
@@ -104,7 +105,7 @@ def print_audit(
 def _audit(
     bucket: Bucket,
     reader: OutboxReader,
-    records: "_Records",
+    records: Records,
     since: datetime,
     known: dict[str, str],
     other_epochs: bool,
@@ -152,40 +153,6 @@ def _check_unlisted(
         account.unexpected.add(key)
     elif name.epoch == reader.epoch and not reader.knows(name):
         account.unexpected.add(key)  # else captured since the snapshot, or evicted while in flight
-
-
-class _Records:
-    """The bucket's records of erasures. They are listed for each outbox, but read only once."""
-
-    def __init__(self, bucket: Bucket) -> None:
-        self._bucket = bucket
-        self._erasures: dict[str, Erasure] = {}  # by key; a record never changes
-
-    def of(self, device: str) -> list[Erasure]:
-        """Return the erasures that may include faces of the device. Raises FacefleetError."""
-        found = []
-        for key, _ in self._bucket.entries(RECORDS):
-            erasure = Erasure.parse(key)
-            if erasure is None or erasure.scope.device not in (None, device):
-                continue
-            if key not in self._erasures:
-                self._erasures[key] = self._read(key, erasure)
-            found.append(self._erasures[key])
-        return found
-
-    def _read(self, key: str, erasure: Erasure) -> Erasure:
-        record = self._bucket.read(key, largest=None)
-        if record is None:
-            raise FacefleetError(
-                f"bucket {self._bucket.name}: {key} has just been removed: run this again"
-            )
-        try:
-            return erasure.read(record.content)
-        except (ValueError, TypeError, AttributeError) as error:
-            raise FacefleetError(
-                f"bucket {self._bucket.name}: {printable(key)} is not a valid record of an erasure "
-                f"({error}): restore the version that `facefleet erase` wrote"
-            ) from error
 
 
 def _plain(account: Account) -> dict:

@@ -15,11 +15,11 @@ from urllib.parse import unquote
 from botocore.exceptions import ClientError
 
 from facefleet import aws
+from facefleet.auditing.erasure_records import Faces, Scope
 from facefleet.bucket import Version, VersionedBucket
 from facefleet.errors import FacefleetError
 from facefleet.protocol import FaceName, day_folder
 from facefleet.settings import EraseSettings
-from facefleet.tools.erasure_records import Faces, Scope
 from facefleet.tools.tables import table
 
 BATCH = 1000  # versions per request, the maximum of S3

@@ -14,11 +14,17 @@ import numpy as np
 from facefleet.errors import FacefleetError
 from facefleet.exif import FaceInfo
 from facefleet.mqtt import Connection
-from facefleet.protocol import FaceName, Receipt, camera_prefix, content_tag, receipts_topic
+from facefleet.protocol import (
+    PROBE,
+    FaceName,
+    Receipt,
+    camera_prefix,
+    content_tag,
+    receipts_topic,
+)
 from facefleet.settings import VerifySettings
 from facefleet.vision.faces import encode_face
 
-CAMERA = "probe"
 DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 RESEND_INTERVAL = 2.0  # seconds; the probe has no outbox, so it is resent until it arrives
 
@@ -39,14 +45,14 @@ class _Probe:
         self._jpeg = _draw_face(settings.device, captured)
         self._name = FaceName(
             settings.device,
-            CAMERA,
+            PROBE,
             captured,
             secrets.token_hex(4),
             1,
             content_tag(self._jpeg),
         )
-        receipts = receipts_topic(settings.device, CAMERA)
-        faces = camera_prefix(settings.device, CAMERA) + "#"
+        receipts = receipts_topic(settings.device, PROBE)
+        faces = camera_prefix(settings.device, PROBE) + "#"
         self._published, self._confirmed = asyncio.Event(), asyncio.Event()
         self._broker = Connection(
             settings.broker,
@@ -135,5 +141,5 @@ def _draw_face(device: str, captured: datetime) -> bytes:
         cv2.circle(image, (eye, 64), 6, ink, -1, cv2.LINE_AA)
     cv2.ellipse(image, (80, 86), (30, 24), 0, 20, 160, ink, 3, cv2.LINE_AA)
     cv2.putText(image, "probe", (58, 154), cv2.FONT_HERSHEY_SIMPLEX, 0.45, ink, 1, cv2.LINE_AA)
-    info = FaceInfo(device, CAMERA, captured, (0, 0, 160, 160), 1.0, "probe")
+    info = FaceInfo(device, PROBE, captured, (0, 0, 160, 160), 1.0, "probe")
     return encode_face(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), info)
