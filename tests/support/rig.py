@@ -181,11 +181,11 @@ class Rig:
         await_true(lambda: listens(port), f"{name} listens")
         return broker, port
 
-    def moto(self, port: int | None = None) -> tuple[Process, str]:
+    def moto(self, port: int | None = None, **environment: str) -> tuple[Process, str]:
         """moto's S3 with the bucket made. Returns it and its endpoint."""
         port = port or free_port()
         command = [str(BIN / "moto_server"), "-H", "127.0.0.1", "-p", str(port)]
-        server = self._start(Process("s3", command, self.folder))
+        server = self._start(Process("s3", command, self.folder, environment))
         await_true(lambda: listens(port), "S3 listens")
         endpoint = f"http://127.0.0.1:{port}"
         s3(endpoint).create_bucket(Bucket=BUCKET)

@@ -11,7 +11,6 @@ import pytest
 from facefleet.delivery.backlog import Rank
 from facefleet.delivery.outbox import Outbox
 
-from support.rig import BIN
 from support.shell import facefleet
 
 
@@ -26,9 +25,8 @@ def outbox(tmp_path: Path) -> Iterator[Outbox]:
     outbox.close()
 
 
-def tool(outbox: Outbox, *words: object) -> subprocess.CompletedProcess:
-    command = [BIN / "facefleet", "outbox", words[0], outbox.path, *map(str, words[1:])]
-    return subprocess.run(command, capture_output=True, text=True)
+def tool(outbox: Outbox, *words: object) -> subprocess.CompletedProcess[str]:
+    return facefleet("outbox", *map(str, (words[0], outbox.path, *words[1:])))
 
 
 def test_list_shows_counts_and_dead_letters(outbox: Outbox) -> None:
