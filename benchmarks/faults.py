@@ -10,7 +10,6 @@ rows with the publish-and-hope shape instead, as a measurement.
 import argparse
 import contextlib
 import hashlib
-import itertools
 import json
 import subprocess
 import sys
@@ -26,6 +25,8 @@ from facefleet.delivery.outbox import RESERVE
 from benchmarks.crowd import CROWDS, Crowd, drain
 from benchmarks.feeder import face, read_log
 from benchmarks.fleet import Facefleet, Fleet, Load, Plain
+from benchmarks.options import some_of
+from benchmarks.progress import Progress
 from benchmarks.rows import ROWS, Row
 from support.rig import Rig
 from support.s3 import Control
@@ -164,20 +165,15 @@ def _disk(folder: Path, small: bool) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def _watched(fleet: Fleet, title: str) -> Iterator[None]:
-    """Say on stderr how it goes: a line that is kept current on a terminal, else one every 10 s."""
-    begin, over = time.monotonic(), threading.Event()
-    live = sys.stderr.isatty()
+    """Say on stderr how it goes."""
+    begin, over, progress = time.monotonic(), threading.Event(), Progress()
 
     def watch() -> None:
-        for turn in itertools.count(1):
-            if over.wait(0.5):
-                return
+        while not over.wait(0.5):
             fleet.sample()
-            if live or turn % 20 == 0:
-                line = f"{title}: {time.monotonic() - begin:.0f} s, {fleet.captured()} captured"
-                line += f", {fleet.puts()} PUTs"
-                print(f"\r{line}\x1b[K" if live else f"{line}\n", end="", file=sys.stderr)
-                sys.stderr.flush()
+            if progress.is_due:
+                counts = f"{fleet.captured()} captured, {fleet.puts()} PUTs"
+                progress.show(f"{title}: {time.monotonic() - begin:.0f} s, {counts}")
 
     watcher = threading.Thread(target=watch)
     watcher.start()
@@ -186,8 +182,7 @@ def _watched(fleet: Fleet, title: str) -> Iterator[None]:
     finally:
         over.set()
         watcher.join()
-        if live:
-            print("\r\x1b[K", end="", file=sys.stderr)
+        progress.clear()
 
 
 COLUMNS = {
@@ -251,7 +246,7 @@ def main() -> None:
         prog="python -m benchmarks.faults", description="Break every part of a fleet, and count."
     )
     every = [*ROWS, *CROWDS]
-    parser.add_argument("--rows", type=_rows, default=every, help=", ".join(every))
+    parser.add_argument("--rows", type=some_of(every), default=every, help=", ".join(every))
     parser.add_argument("--qos", type=_levels, help="0,1 (with --plain also 2)")
     parser.add_argument("--broker", choices=["mosquitto", "embedded", "both"], default="both")
     parser.add_argument("--short", action="store_true", help="few faces and short outages")
@@ -282,14 +277,6 @@ def main() -> None:
         arguments.json.write_text(json.dumps(report, indent=2) + "\n")
     if not arguments.plain and not all(result.holds for result in results):
         raise SystemExit(1)
-
-
-def _rows(text: str) -> list[str]:
-    names = text.split(",")
-    known = [*ROWS, *CROWDS]
-    if unknown := [name for name in names if name not in known]:
-        raise argparse.ArgumentTypeError(f"no row {unknown[0]}: the rows are {', '.join(known)}")
-    return names
 
 
 def _levels(text: str) -> list[int]:

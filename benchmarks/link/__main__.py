@@ -13,6 +13,7 @@ from benchmarks.bench import print_table
 from benchmarks.link.edge import WAYS
 from benchmarks.link.results import HEADER, cells
 from benchmarks.link.rows import ROWS, measure
+from benchmarks.options import some_of
 from support.rig import ROOT
 
 
@@ -20,7 +21,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.link", description="Measure ways to send faces on bad links."
     )
-    parser.add_argument("--rows", type=_rows, default=list(ROWS), help=", ".join(ROWS))
+    parser.add_argument("--rows", type=some_of(ROWS), default=list(ROWS), help=", ".join(ROWS))
     parser.add_argument("--way", choices=WAYS, action="append", help="only this one; repeatable")
     parser.add_argument("--short", action="store_true", help="a first look, in six minutes")
     parser.add_argument("--json", type=Path, default=ROOT / "build" / "link.json")
@@ -37,13 +38,6 @@ def main() -> None:
         arguments.json.parent.mkdir(parents=True, exist_ok=True)
         arguments.json.write_text(json.dumps(found, indent=1) + "\n")
     print(f"\nAll figures: {arguments.json}")
-
-
-def _rows(text: str) -> list[str]:
-    names = text.split(",")
-    if unknown := [name for name in names if name not in ROWS]:
-        raise argparse.ArgumentTypeError(f"no row {unknown[0]}: the rows are {', '.join(ROWS)}")
-    return names
 
 
 if __name__ == "__main__":

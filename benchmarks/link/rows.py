@@ -11,7 +11,6 @@ has these stages:
 import multiprocessing
 import os
 import resource
-import sys
 import tempfile
 import time
 from collections.abc import Iterable, Sequence
@@ -37,6 +36,7 @@ from benchmarks.link.results import (
     stored_between,
 )
 from benchmarks.link.tunnel import Share, Tunnel
+from benchmarks.progress import Progress
 from support.rig import Rig, await_true
 
 SEED = 1
@@ -108,27 +108,28 @@ def _run(pipe: Connection, name: str, row: Row, ways: Sequence[str]) -> None:
         ]
         pipe.send(_measure(name, row, lanes))
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    _say(
+    Progress().say(
         f"{name}: faces of {size:.0f} bytes on average; CPU {used.ru_utime + used.ru_stime:.0f} s "
         f"on {os.cpu_count()} cores, load {os.getloadavg()[1]:.1f}"
     )
 
 
 def _measure(name: str, row: Row, lanes: "list[_Lane]") -> list[Result]:
+    watch = _Watch(name, lanes)
     for lane in lanes:
         lane.go()
-    _watch(f"{name}: warming up", row.warm_up, lanes)
+    watch.wait("warming up", row.warm_up)
     before = [lane.tunnel.counters() for lane in lanes]
-    _watch(f"{name}: draining", row.drain, lanes)
+    watch.wait("draining", row.drain)
     after = [lane.tunnel.counters() for lane in lanes]
     for lane in lanes:
         lane.end_feeding()
-    _until_still(name, lanes)
+    _until_still(watch, lanes)
     for lane in lanes:
         lane.tunnel.become(row.link)
-    _watch(f"{name}: idle", row.settle, lanes)
+    watch.wait("idle", row.settle)
     idle_before = [lane.tunnel.counters() for lane in lanes]
-    _watch(f"{name}: idle", row.idle, lanes)
+    watch.wait("idle", row.idle)
     idle_after = [lane.tunnel.counters() for lane in lanes]
     return [
         lane.result(after_drain - before_drain, after_idle - before_idle)
@@ -244,33 +245,26 @@ class _Lane:
             raise RuntimeError(f"the edge of {self.way} has failed; the reason is above") from None
 
 
-def _until_still(name: str, lanes: "Iterable[_Lane]") -> None:
+def _until_still(watch: "_Watch", lanes: "Iterable[_Lane]") -> None:
     """Wait until every way has delivered everything, or delivers nothing any more."""
     for lane in lanes:
         stored, since = -1, time.monotonic()
         while not lane.has_all() and time.monotonic() - since < QUIET:
             if len(lane.far.stored) != stored:
                 stored, since = len(lane.far.stored), time.monotonic()
-            _watch(f"{name}: delivering the rest", 0.5, lanes)
+            watch.wait("delivering the rest", 0.5)
 
 
-_said = 0.0
+class _Watch:
+    """Waits, and says on stderr how it goes."""
 
+    def __init__(self, name: str, lanes: "Iterable[_Lane]") -> None:
+        self._name, self._lanes, self._progress = name, lanes, Progress()
 
-def _watch(what: str, seconds: float, lanes: "Iterable[_Lane]") -> None:
-    """Wait, and say on stderr how it goes: a line kept current on a terminal, else every 10 s."""
-    global _said
-    live = sys.stderr.isatty()
-    end = time.monotonic() + seconds
-    while (left := end - time.monotonic()) > 0:
-        if time.monotonic() - _said >= (0.5 if live else 10):
-            _said = time.monotonic()
-            counts = ", ".join(f"{lane.way} {len(lane.far.stored)}" for lane in lanes)
-            text = f"{what}, {left:.0f} s left; stored: {counts}"
-            print(f"\r{text}\x1b[K" if live else text, end="" if live else "\n", file=sys.stderr)
-            sys.stderr.flush()
-        time.sleep(min(0.2, left))
-
-
-def _say(text: str) -> None:
-    print(f"\r\x1b[K{text}" if sys.stderr.isatty() else text, file=sys.stderr)
+    def wait(self, what: str, seconds: float) -> None:
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0:
+            if self._progress.is_due:
+                counts = ", ".join(f"{lane.way} {len(lane.far.stored)}" for lane in self._lanes)
+                self._progress.show(f"{self._name}: {what}, {left:.0f} s left; stored: {counts}")
+            time.sleep(min(0.2, left))
