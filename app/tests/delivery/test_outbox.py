@@ -69,6 +69,16 @@ def pairs(names: list[FaceName]) -> list[tuple[int, str]]:
     return [(name.seq, name.tag) for name in names]
 
 
+@pytest.mark.parametrize("count", [0, 2, 4])
+def test_three_faces_with_another_number_of_ranks_are_refused(outbox: Outbox, count: int) -> None:
+    with pytest.raises(ValueError, match="zip"):
+        outbox.add(faces(1, 3), [Rank.FIRST] * count)
+    assert outbox.counts.captured == 0
+    assert seqs(outbox) == []
+    names, _ = outbox.add(faces(1, 3), [Rank.FIRST] * 3)
+    assert [name.seq for name in names] == [1, 2, 3]
+
+
 def test_the_oldest_unconfirmed_face_has_an_age(outbox: Outbox) -> None:
     """Whatever its rank, and although a device's clock may have been set back."""
     assert outbox.oldest_age(0.0) is None

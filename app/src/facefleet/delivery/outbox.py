@@ -159,15 +159,18 @@ class Outbox:
     # -- adding faces --------------------------------------------------------------------------
 
     def add(
-        self, faces: Iterable[tuple[datetime, bytes]], ranks: Iterable[int] = repeat(Rank.FIRST)
+        self, faces: Iterable[tuple[datetime, bytes]], ranks: Iterable[int] | None = None
     ) -> tuple[list[FaceName], list[int]]:
         """Add faces (capture time in UTC, JPEG) in one commit.
 
-        Return their names, and the seqs that were evicted to make room. Raises NoStorageError.
+        `ranks`: one for each; if omitted, all are FIRST. Return their names, and the seqs that were
+        evicted to make room. Raises NoStorageError.
         """
         self.keep_in_place()
         rows, names = [], []
-        ranked = zip(faces, ranks, strict=False)
+        faces = list(faces)
+        ranks = repeat(Rank.FIRST, len(faces)) if ranks is None else ranks
+        ranked = zip(faces, ranks, strict=True)
         for seq, ((captured, jpeg), rank) in enumerate(ranked, self.counts.captured + 1):
             tag = content_tag(jpeg)
             names.append(FaceName(self.device, self.camera, captured, self.epoch, seq, tag))
