@@ -5,7 +5,8 @@ from datetime import date, timedelta
 import pytest
 from facefleet.delivery.coverage import Range
 from facefleet.delivery.outbox import days
-from facefleet.tools.coverage import NOT_RUNNING, by_day, duration, table_rows
+from facefleet.tools.cameras import about
+from facefleet.tools.coverage import NOT_RUNNING, by_day, table_rows
 from facefleet.views import OFF, SEEN
 
 FIRST = date(2026, 11, 23)
@@ -87,4 +88,4 @@ def test_what_a_wrong_clock_recorded_is_left_out() -> None:
     ],
 )
 def test_a_duration_is_short(seconds: int, text: str) -> None:
-    assert duration(seconds) == text
+    assert about(seconds) == text

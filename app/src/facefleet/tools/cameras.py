@@ -84,9 +84,14 @@ def backlog(row: dict) -> list[str]:
 
 
 def about(seconds: float) -> str:
-    for unit, length, longest in (("s", 1, 90), ("min", 60, 90), ("h", 3600, 48)):
-        if seconds < longest * length:
-            return f"{seconds / length:.0f} {unit}"
+    """Say how long something lasts: to the minute, unless it is short or takes days."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    hours, minutes = divmod(round(seconds / 60), 60)
+    if hours < 2:
+        return f"{60 * hours + minutes} min"
+    if hours < 48:
+        return f"{hours} h" + (f" {minutes} min" if minutes else "")
     return f"{seconds / 86400:.0f} days"
 
 

@@ -6,6 +6,7 @@ from datetime import date, timedelta
 
 from facefleet.delivery.coverage import MINUTE, MINUTES_A_DAY, Range
 from facefleet.delivery.outbox import EPOCH_ZERO, days
+from facefleet.tools.cameras import about
 from facefleet.views import OFF, SEEN
 
 NOT_RUNNING = "detector not running"
@@ -35,7 +36,7 @@ class Day:
 
     @property
     def reasons(self) -> str:
-        return ", ".join(f"{state} {duration(each)}" for state, each in self.not_seen.items())
+        return ", ".join(f"{state} {about(each)}" for state, each in self.not_seen.items())
 
 
 def by_day(recorded: Iterable[Range], first: date, last: date) -> list[Day]:
@@ -73,16 +74,6 @@ def table_rows(found: list[Day]) -> list[tuple[str, str | None, str | None]]:
         else:
             groups.append([day])
     return [(_when(days), days[0].share, days[0].reasons or None) for days in groups]
-
-
-def duration(seconds: int) -> str:
-    """Say how long something lasted, rounded to minutes unless it is short."""
-    if seconds < 90:
-        return f"{seconds} s"
-    minutes = round(seconds / MINUTE)
-    if minutes < 120:
-        return f"{minutes} min"
-    return f"{minutes // 60} h" + (f" {minutes % 60} min" if minutes % 60 else "")
 
 
 def _common(begin: int, end: int, day: int) -> range:
