@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 
@@ -515,8 +516,13 @@ def test_two_clients_of_one_name_are_told_and_yield(
         async with running(twins[0]), running(twins[1]):
             await until(lambda: any("uses the name edge-1" in d for t in twins for d in t.downs))
             await until(lambda: all(twin.downs for twin in twins))
-            await asyncio.sleep(5)  # in which they would end each other a hundred times
-            assert sum(len(twin.downs) for twin in twins) < 20
+            downs = next(
+                t.downs for t in twins if any("uses the name edge-1" in d for d in t.downs)
+            )
+            began, before = time.monotonic(), len(downs)
+            await until(lambda: len(downs) >= before + 4)
+            # Its pauses double, from twice the first one, and are half as long at random.
+            assert time.monotonic() - began >= 0.05 * (1 + 2 + 4 + 8) - 0.01
 
     asyncio.run(story())
 
