@@ -164,6 +164,8 @@ class Receipt:
     stored: list[tuple[int, str]] = field(default_factory=list)
     quarantined: list[tuple[int, str, str]] = field(default_factory=list)  # and the reason
     refused: list[tuple[int, str, str]] = field(default_factory=list)  # and the reason
+    clone: bool = False
+    """Another device of this name runs. It uses the same epoch, unless `epoch` is empty."""
 
     def __len__(self) -> int:
         return len(self.stored) + len(self.quarantined) + len(self.refused)
@@ -175,6 +177,8 @@ class Receipt:
         for verdict in ("quarantined", "refused"):
             if rows := getattr(self, verdict):
                 body[verdict] = rows
+        if self.clone:
+            body["clone"] = True
         return json.dumps(body, separators=(",", ":")).encode()
 
     @classmethod
@@ -190,6 +194,7 @@ class Receipt:
                 stored=[_face(seq, tag) for seq, tag in body.get("stored", ())],
                 quarantined=_with_reason(body.get("quarantined", ())),
                 refused=_with_reason(body.get("refused", ())),
+                clone=body.get("clone") is True,
             )
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
             return None

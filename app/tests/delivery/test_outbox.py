@@ -9,6 +9,8 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -666,3 +668,51 @@ def test_where_a_removed_file_cannot_be_written_again_nothing_is_acknowledged(pa
     assert names[0].seq == 6
     assert seqs(outbox) == [1, 2, 3, 4, 5, 6]
     outbox.close()
+
+
+# -- another epoch ---------------------------------------------------------------------------------
+
+
+def test_a_new_epoch_is_that_of_new_faces_alone(path: Path, outbox: Outbox) -> None:
+    before, _ = outbox.add(faces(1, 3))
+    first = outbox.epoch
+    assert outbox.begin_epoch()
+    after, _ = outbox.add(faces(4, 5))
+    assert outbox.epoch != first
+    assert [(name.seq, name.epoch) for name in after] == [(4, outbox.epoch), (5, outbox.epoch)]
+    assert [outbox.read(name.seq)[0] for name in before + after] == before + after
+    outbox.close()
+
+    again = Outbox(path, "edge-1", "front", BIG)
+    assert list(again.epochs) == [first, after[0].epoch]
+    assert [again.read(name.seq)[0] for name in before + after] == before + after
+    again.record_outcomes(pairs(before + after))
+    again.close()
+    with closing(OutboxReader(path)) as reader:
+        reader.snapshot(AT - timedelta(days=1))
+        assert [name for name, _ in reader.rows()] == before + after
+        assert all(reader.knows(name) for name in before + after)
+        assert not reader.knows(replace(before[0], epoch=after[0].epoch))
+        assert not reader.knows(replace(after[0], epoch=first))
+
+
+def test_an_epoch_without_a_face_leaves_no_trace(outbox: Outbox) -> None:
+    for _ in range(3):
+        outbox.begin_epoch()
+    assert len(list(outbox.epochs)) == 1
+    outbox.add(faces(1, 1))
+    for _ in range(3):
+        outbox.begin_epoch()
+    assert len(list(outbox.epochs)) == 2
+
+
+def test_faces_of_one_moment_are_ordered_by_name_across_epochs(path: Path, outbox: Outbox) -> None:
+    for number in range(1, 13):
+        outbox.add([(AT, jpeg(number))])
+        outbox.begin_epoch()
+    outbox.close()
+    with closing(OutboxReader(path)) as reader:
+        reader.snapshot(AT - timedelta(days=1))
+        found = [str(name) for name, _ in reader.rows()]
+    assert found == sorted(found)
+    assert len(found) == 12

@@ -13,7 +13,7 @@ from urllib.parse import quote
 import pytest
 from facefleet.evidence import md5
 from facefleet.news import decode
-from facefleet.protocol import FaceName, content_tag
+from facefleet.protocol import FaceName, Receipt, content_tag
 from facefleet.services.processor import MAX_UNSTORED, OVERHEAD, Yield
 
 from support import picture
@@ -102,6 +102,28 @@ def test_who_shows_faces_is_told_what_was_stored(running: Running) -> None:
             for payload in listener.on("stored/edge-1/told")
         )
         assert listener.stored("edge-1", "told") == [1, 1]
+
+
+def test_two_detectors_that_report_one_camera_are_told(running: Running) -> None:
+    def say(instance: str, epoch: str) -> None:
+        status = {"state": "online", "instance": instance, "epoch": epoch}
+        listener.say("status/edge-1/twins", json.dumps(status).encode())
+
+    def notices() -> list[str]:
+        found = [Receipt.decode(payload) for payload in listener.on("receipts/edge-1/twins")]
+        return [receipt.epoch for receipt in found if receipt.clone]
+
+    with Listener(running.port, "receipts/edge-1/twins") as listener:
+        say("aaaaaaaa", EPOCH)
+        say("bbbbbbbb", EPOCH)
+        say("aaaaaaaa", EPOCH)
+        await_true(lambda: notices() == [EPOCH], "the first hears that its epoch is shared")
+        say("bbbbbbbb", "4567abcd")
+        await_true(lambda: notices() == [EPOCH, ""], "the second, which has left it, hears less")
+    assert metric(running.url, "facefleet_clones_seen_total") == 2
+    lines = [line for line in running.process.log.read_text().splitlines() if "one name" in line]
+    told = [(entry["device"], entry["camera"]) for entry in map(json.loads, lines)]
+    assert told == [("edge-1", "twins")] * 2
 
 
 def test_a_face_sent_five_times_at_once_is_put_once(rig: Rig) -> None:

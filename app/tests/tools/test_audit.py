@@ -199,6 +199,40 @@ def test_an_object_that_no_outbox_knows_is_named(camera: Camera) -> None:
     assert all(f"unexpected  {key}" in found.stdout for key in forged)
 
 
+def test_copies_of_an_outbox_balance_together_and_each_one_says_what_is_not_its_own(
+    camera: Camera, tmp_path: Path
+) -> None:
+    camera.store(camera.capture(4))
+    camera.outbox.close()
+    original, copy = camera.path, tmp_path / "copy.sqlite"
+    copy.write_bytes(original.read_bytes())
+    for path, offset in ((original, 100), (copy, 200)):
+        outbox = camera.outbox = Outbox(path, "edge-1", "front", MIB)
+        for renewed in (False, True):  # three faces until it learns of the copy, three after
+            now = datetime.now(UTC)
+            names, _ = outbox.add((now, jpeg(offset + 10 * renewed + n)) for n in range(3))
+            camera.store(names)
+            if path == original and not renewed:
+                outbox.begin_epoch()
+        outbox.close()
+
+    together = camera.audit("--json", str(copy))
+    accounts = json.loads(together.stdout)
+    assert together.returncode == 0, together.stdout
+    assert [account["in_bucket"] for account in accounts] == [10, 10]
+    assert accounts[0]["former_epochs"] == [accounts[1]["epoch"]]
+
+    alone = camera.audit("--json")
+    (account,) = json.loads(alone.stdout)
+    assert alone.returncode == 1
+    assert account["other_epochs"] == {account["former_epochs"][0]: 6}
+    assert (len(account["missing"]["keys"]), len(account["unexpected"]["keys"])) == (0, 6)
+    assert camera.audit("--other-epochs").returncode == 0
+
+    camera.path = copy  # which did not learn of the other: these faces could be its own
+    assert camera.audit("--other-epochs").returncode == 1
+
+
 def test_objects_of_another_epoch_are_a_matter_of_choice(camera: Camera) -> None:
     camera.store(camera.capture(3))
     key = str(camera.names[0]).replace(camera.outbox.epoch, "0badcafe")

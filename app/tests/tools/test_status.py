@@ -92,6 +92,18 @@ def test_a_camera_that_is_off_by_its_schedule_has_no_fault(broker) -> None:
     assert line.endswith("  off by schedule")
 
 
+def test_a_clone_is_named_with_what_to_do(broker) -> None:
+    address, listener = broker
+    row = json.dumps({**ROW, "cloned": True, "view": "dark"}).encode()
+    listener.say("status/edge-1/front", row, retain=True)
+    _, line, *sentences = facefleet("status", BROKER=address).stdout.splitlines()
+    assert line.endswith("  cloned")
+    assert sentences == [
+        f"edge-1/front: {status.CLONED}",
+        "edge-1/front: The picture is black: remove the lens cap, or switch on the light.",
+    ]
+
+
 def test_the_columns_add_up(broker) -> None:
     address, listener = broker
     counts = {
@@ -173,6 +185,7 @@ def test_what_is_not_a_detectors_status_is_passed_over(broker) -> None:
             json.dumps({**ROW, "fps_wanted": [5]}).encode(),
             json.dumps({**ROW, "full_in": -1}).encode(),
             json.dumps({**ROW, "paused": "perhaps"}).encode(),
+            json.dumps({**ROW, "cloned": 1}).encode(),
             json.dumps({**ROW, "drained_in": "soon"}).encode(),
             json.dumps({**ROW, "camera": None}).encode(),
             json.dumps({**ROW, "view": ["dark"]}).encode(),

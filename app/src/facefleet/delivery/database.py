@@ -51,6 +51,10 @@ _RANK = (
     "ALTER TABLE ledger ADD COLUMN rank INTEGER NOT NULL DEFAULT 0",
     "CREATE INDEX ledger_pending ON ledger (rank DESC, seq) WHERE state = 0",
 )
+# Epochs that the outbox no longer uses for new faces: see `epochs`.
+_FORMER_EPOCHS = (
+    "CREATE TABLE former_epochs (last INTEGER PRIMARY KEY, epoch TEXT NOT NULL, at TEXT NOT NULL)"
+)
 
 
 class OutboxError(FacefleetError):
@@ -117,12 +121,17 @@ class Database:
             if not self._has_column("rank"):
                 for statement in _RANK:
                     self.execute(statement)
+            if not self.has_former_epochs():
+                self.execute(_FORMER_EPOCHS)
 
     def counts_pruned(self) -> bool:
         return self._has_table("pruning")
 
     def has_coverage(self) -> bool:
         return self._has_table("coverage")
+
+    def has_former_epochs(self) -> bool:
+        return self._has_table("former_epochs")
 
     def has_days(self) -> bool:
         return self._has_column("day")

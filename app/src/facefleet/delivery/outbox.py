@@ -12,7 +12,6 @@ Only one thread may use an Outbox, but other processes may open the same file.
 import fcntl
 import json
 import os
-import secrets
 import sqlite3
 import time
 from collections.abc import Iterable, Mapping
@@ -26,6 +25,7 @@ from typing import BinaryIO
 from facefleet.delivery import coverage
 from facefleet.delivery.backlog import Rank
 from facefleet.delivery.database import Database, OutboxError, is_full, set_aside
+from facefleet.delivery.epochs import Epochs, new_epoch
 from facefleet.delivery.forecast import Fill
 from facefleet.errors import FacefleetError
 from facefleet.logging import log
@@ -106,16 +106,44 @@ class Outbox:
             with self._db.transaction():
                 self._db.execute(
                     "INSERT INTO outbox (device, camera, epoch) VALUES (?, ?, ?)",
-                    (device, camera, secrets.token_hex(4)),
+                    (device, camera, new_epoch()),
                 )
         self._db.upgrade()
-        found = self._db.execute("SELECT device, camera, epoch FROM outbox").fetchone()
-        if found[:2] != (device, camera):
+        found = self._db.execute("SELECT device, camera FROM outbox").fetchone()
+        if found != (device, camera):
             raise OutboxError(
                 f"{path} is the outbox of {found[0]}/{found[1]} and not of {device}/{camera}: "
-                "set FACEFLEET_OUTBOX to a separate file for each camera"
+                "set FACEFLEET_OUTBOX to a separate file for each camera, and retire a device "
+                "before you rename it"
             )
-        self.device, self.camera, self.epoch = found
+        self.device, self.camera = found
+        self.epochs = read_epochs(self._db)
+
+    @property
+    def epoch(self) -> str:
+        """The epoch of new faces."""
+        return self.epochs.current
+
+    def begin_epoch(self) -> bool:
+        """Number new faces in a new epoch, as another device uses the current one.
+
+        Return False if the disk is full.
+        """
+        last = self.counts.captured
+        try:
+            with self._db.transaction():
+                if last >= self.epochs.first(self.epoch):  # else no face has this epoch
+                    self._db.execute(
+                        "INSERT INTO former_epochs VALUES (?, ?, ?)",
+                        (last, self.epoch, timestamp()),
+                    )
+                self._db.execute("UPDATE outbox SET epoch = ?", (new_epoch(),))
+        except sqlite3.OperationalError as error:
+            if not is_full(error):
+                raise
+            return False
+        self.epochs = read_epochs(self._db)
+        return True
 
     def close(self) -> None:
         self._db.close()
@@ -303,13 +331,18 @@ class Outbox:
         if content_tag(jpeg) != tag:
             raise DamagedFaceError("its image was damaged in the outbox")
         at = EPOCH_ZERO + captured * MICROSECOND
-        return FaceName(self.device, self.camera, at, self.epoch, seq, tag), jpeg
+        return FaceName(self.device, self.camera, at, self.epochs.of(seq), seq, tag), jpeg
 
     def pending_tag(self, seq: int) -> str | None:
         """Return the tag of a face, or None if the face is not pending (any more)."""
         row = self._db.execute(
             "SELECT tag FROM pending JOIN ledger USING (seq) WHERE seq = ?", (seq,)
         ).fetchone()
+        return None if row is None else row[0]
+
+    def tag(self, seq: int) -> str | None:
+        """Return the tag of a face, pending or not, or None if its line is gone."""
+        row = self._db.execute("SELECT tag FROM ledger WHERE seq = ?", (seq,)).fetchone()
         return None if row is None else row[0]
 
     def record_outcomes(
@@ -513,6 +546,14 @@ def ranges(seqs: Iterable[int]) -> list[tuple[int, int]]:
 def days(day: date) -> int:
     """Return days since 1970, as in the ledger."""
     return (day - EPOCH_ZERO.date()).days
+
+
+def read_epochs(db: Database) -> Epochs:
+    current = db.execute("SELECT epoch FROM outbox").fetchone()[0]
+    if not db.has_former_epochs():  # a file of an older version
+        return Epochs(current)
+    former = db.execute("SELECT last, epoch FROM former_epochs ORDER BY last").fetchall()
+    return Epochs(current, tuple(former))
 
 
 def count(db: Database) -> Counts:

@@ -19,9 +19,16 @@ from facefleet.delivery.outbox import (
     State,
     count,
     days,
+    read_epochs,
     timestamp,
 )
 from facefleet.protocol import FaceName
+
+_EPOCH = """coalesce(
+    (SELECT epoch FROM former_epochs WHERE last >= seq ORDER BY last LIMIT 1),
+    (SELECT epoch FROM outbox)
+)"""
+"""The epoch of a line in the ledger."""
 
 
 @dataclass(frozen=True)
@@ -39,14 +46,18 @@ class OutboxReader:
 
     def __init__(self, path: Path) -> None:
         self._db = Database(path, create=False)
-        self.device, self.camera, self.epoch = self._db.execute(
-            "SELECT device, camera, epoch FROM outbox"
-        ).fetchone()
+        self.device, self.camera = self._db.execute("SELECT device, camera FROM outbox").fetchone()
+        self.epochs = read_epochs(self._db)
         self.lines_gone = 0  # as of the snapshot: rows that the ledger table lacks
         self.too_old = 0  # stored faces that the snapshot omits
 
     def close(self) -> None:
         self._db.close()
+
+    @property
+    def epoch(self) -> str:
+        """The epoch of new faces."""
+        return self.epochs.current
 
     def counts(self) -> Counts:
         return count(self._db)
@@ -59,12 +70,14 @@ class OutboxReader:
         detector's write-ahead log from being reset.
         """
         day = DAY if self._db.has_days() else CAPTURED_DAY
+        epoch = _EPOCH if self.epochs.former else "''"
         self._db.execute("PRAGMA temp_store = FILE")
         with self._db.transaction():
             self._db.execute("DROP TABLE IF EXISTS temp.frozen")
             self._db.execute(
                 "CREATE TEMP TABLE frozen AS SELECT seq, captured, tag, state FROM ledger"
-                f" WHERE state <> {State.STORED:d} OR {day} > ? ORDER BY captured, seq || '-'",
+                f" WHERE state <> {State.STORED:d} OR {day} > ?"
+                f" ORDER BY captured, {epoch}, seq || '-'",
                 (days(since.date()),),
             )
             counts = count(self._db)
@@ -88,7 +101,8 @@ class OutboxReader:
             " UNION ALL SELECT 1 FROM dropped WHERE seq = ?",
             (name.seq, name.tag, name.seq, name.seq),
         ).fetchone()
-        return name.epoch == self.epoch and found is not None
+        numbered_here = name.epoch in self.epochs and self.epochs.of(name.seq) == name.epoch
+        return numbered_here and found is not None
 
     def evictions(self) -> list[tuple[int, int, str, str]]:
         """Return (first seq, last seq, reason, ISO time) of each range that was evicted."""
@@ -136,4 +150,4 @@ class OutboxReader:
 
     def _name(self, seq: int, captured: int, tag: str) -> FaceName:
         at = EPOCH_ZERO + captured * MICROSECOND
-        return FaceName(self.device, self.camera, at, self.epoch, seq, tag)
+        return FaceName(self.device, self.camera, at, self.epochs.of(seq), seq, tag)

@@ -21,6 +21,7 @@ from facefleet.delivery.answers import Answers
 from facefleet.delivery.backlog import Rank
 from facefleet.delivery.coverage import Meter
 from facefleet.delivery.database import OutboxError
+from facefleet.delivery.epochs import CLONE_SEEN, is_foreign, new_epoch
 from facefleet.delivery.forecast import Forecast, Forecaster
 from facefleet.delivery.last_hour import LastHour
 from facefleet.delivery.outbox import DamagedFaceError, NoStorageError, Outbox
@@ -53,6 +54,9 @@ DRAINED_IN = Gauge(
 FULL_IN = Gauge(
     "facefleet_outbox_full_in_seconds",
     "Forecast of when the outbox is full and evicts faces; NaN likewise",
+)
+CLONED = Gauge(
+    "facefleet_outbox_cloned", "1 for an hour after a sign of another device with this name"
 )
 IN_FLIGHT = Gauge("facefleet_faces_in_flight", "Faces sent but not confirmed yet")
 DELAY = Histogram(
@@ -107,6 +111,8 @@ class Sender:
         self._about_camera = about_camera
         self._coverage = coverage
         self._hours = hours
+        self._instance = new_epoch()  # tells a status of this process from those of a clone
+        self._cloned_until = -math.inf  # monotonic seconds
         self._status = status_topic(outbox.device, outbox.camera)
         self._reporting = Reporting()
         self._connection = Connection(
@@ -243,6 +249,10 @@ class Sender:
     def _is_paused(self) -> bool:
         return self._hours is not None and not self._hours.active(datetime.now(UTC))
 
+    @property
+    def _is_cloned(self) -> bool:
+        return time.monotonic() < self._cloned_until
+
     def _is_idle(self) -> bool:
         awaits_receipts = self._connection.is_up and self._outbox.counts.pending > 0
         committed = self._intake.empty() and not self._batch
@@ -300,7 +310,9 @@ class Sender:
             self._window.hello(time.monotonic())
         elif (receipt := Receipt.decode(payload)) is None:
             log.warning("unreadable receipt", topic=topic, size=len(payload))
-        elif receipt.epoch == self._outbox.epoch:
+        elif receipt.clone:
+            self._on_clone(receipt.epoch)
+        elif receipt.epoch in self._outbox.epochs:
             self._process_receipt(receipt)
         self._wake.set()
 
@@ -323,6 +335,10 @@ class Sender:
             self._delays.append(delay)
             DELAY.observe(delay)
         seqs = {seq for seq, _ in recorded}
+        others = [face for face in (*receipt.stored, *quarantined) if face[0] not in seqs]
+        outbox = self._outbox
+        if is_foreign(receipt.epoch, others, outbox.epochs, outbox.counts.captured, outbox.tag):
+            self._on_clone(receipt.epoch)
         for seq, _, reason in receipt.quarantined:
             if seq in seqs:
                 log.warning("face quarantined", seq=seq, reason=reason)
@@ -330,6 +346,19 @@ class Sender:
             log.warning("face refused", seq=seq, reason=reason)
         for seq, _, _ in dead:
             log.error("face refused permanently: see `facefleet outbox`", seq=seq)
+
+    def _on_clone(self, epoch: str) -> None:
+        """Leave `epoch` to the other device that uses it. No face is renamed, nor lost."""
+        is_news = time.monotonic() >= self._cloned_until
+        self._cloned_until = time.monotonic() + CLONE_SEEN
+        renewed = epoch == self._outbox.epoch and self._outbox.begin_epoch()
+        if is_news or renewed:
+            log.error(
+                "another device uses this name: its disk is a copy of this one's, or this one's is "
+                "a copy; give one of them a name of its own",
+                epoch=self._outbox.epoch,
+                former_epoch=epoch if renewed else None,
+            )
 
     def _give_up(self, faces: Iterable[tuple[int, str]]) -> None:
         for seq, reason in faces:
@@ -357,6 +386,7 @@ class Sender:
             self._record_coverage(running=False)
             PENDING.set(self._outbox.counts.pending)
             IN_FLIGHT.set(len(self._window))
+            CLONED.set(self._is_cloned)
             self._update_forecast(time.monotonic())
             RESENT.inc(self._window.resent - resent)
             resent = self._window.resent
@@ -413,6 +443,8 @@ class Sender:
             "camera": "ok",
             **self._about_camera(),
             "epoch": self._outbox.epoch,
+            "instance": self._instance,
+            "cloned": self._is_cloned,
             **asdict(self._outbox.counts),
             "paused": self._is_paused,
             "resent": self._window.resent,

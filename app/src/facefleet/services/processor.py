@@ -18,6 +18,7 @@ from urllib.parse import quote
 from prometheus_client import Counter, Gauge
 
 from facefleet import jpeg, news
+from facefleet.clones import Clone, Clones
 from facefleet.evidence import today
 from facefleet.health import Health, serve_health
 from facefleet.heard import Heard
@@ -57,6 +58,7 @@ STORED = Counter("facefleet_faces_stored", "Faces stored, or found in the bucket
 QUARANTINED = Counter("facefleet_messages_quarantined", "Messages stored in quarantine/")
 REFUSED = Counter("facefleet_faces_refused", "Faces that the bucket refuses permanently")
 DROPPED = Counter("facefleet_messages_dropped", "Messages dropped because memory was full")
+CLONES = Counter("facefleet_clones_seen", "Times that two devices reported a camera in turn")
 REPEATED = Counter("facefleet_messages_repeated", "Repeated messages that needed no PUT")
 HELD = Gauge("facefleet_held_bytes", "Payloads held in memory")
 
@@ -100,6 +102,7 @@ class _Processor:
         self._cameras = Cameras()
         self._statuses = Statuses()
         self._heard = heard
+        self._clones = Clones()
         self._cleared: set[str] = set()  # topics of retained faces, which the broker must forget
         self._clearing = False  # retained faces have arrived since the last check
         self._up_since: float | None = None  # monotonic seconds
@@ -205,11 +208,25 @@ class _Processor:
     def _on_status(self, topic: str, payload: bytes, retain: bool) -> None:
         now = time.time()
         self._heard.hear(topic, payload, now, retained=retain)
-        for excess in self._statuses.excess(topic, len(payload)):
-            self._heard.forget(excess)
-            self._connection.publish(excess, b"", retain=True)
+        excess = self._statuses.excess(topic, len(payload))
+        for other in excess:
+            self._heard.forget(other)
+            self._connection.publish(other, b"", retain=True)
         if not retain and (answer := time_answer(topic, payload, now)):
             self._connection.publish(*answer)
+        if topic not in excess and (clone := self._clones.heard(topic, payload)):
+            self._report_clone(clone)
+
+    def _report_clone(self, clone: Clone) -> None:
+        CLONES.inc()
+        log.error(
+            "two devices use one name: give one of them a name of its own",
+            device=clone.device,
+            camera=clone.camera,
+            shared_epoch=clone.epoch or None,
+        )
+        notice = Receipt(clone.epoch, clone=True).encode()
+        self._connection.publish(receipts_topic(clone.device, clone.camera), notice, self._qos)
 
     def _enqueue(self, job: "_Job") -> None:
         self._under_way.add(job.topic)

@@ -12,7 +12,7 @@ camera did not see is not lost.
 
 import json
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -64,6 +64,7 @@ class Account:
     missing: _Keys = field(default_factory=_Keys)  # confirmed, but not in the bucket
     unexpected: _Keys = field(default_factory=_Keys)  # in the bucket, but unknown to the outbox
     other_epochs: dict[str, int] = field(default_factory=dict)  # objects of unlisted outboxes
+    former_epochs: list[str] = field(default_factory=list)  # of this outbox, before `epoch`
     coverage: list[Day] = field(default_factory=list)  # days that the outbox has recorded
 
     @property
@@ -86,17 +87,17 @@ def print_audit(
     set up again.
     """
     bucket = Bucket(aws.s3_client(), settings.bucket)
-    known: dict[str, str] = {}  # epoch to device/camera
+    known = _Known()
     for path in outboxes:  # open one at a time: there may be more than a process may open
         with closing(OutboxReader(path)) as reader:
-            known[reader.epoch] = f"{reader.device}/{reader.camera}"
+            known.add(path, reader)
     # Both sides are complete for faces stored since then.
     since = datetime.now(UTC) - timedelta(days=min(LEDGER_DAYS - 1, settings.retention_days))
     records = Records(bucket)
     accounts = []
     for path in outboxes:
-        with closing(OutboxReader(path)) as reader:
-            accounts.append(_audit(bucket, reader, records, since, known, other_epochs))
+        with closing(OutboxReader(path)) as reader, known.copies_of(path, reader) as copies:
+            accounts.append(_audit(bucket, reader, copies, records, since, known, other_epochs))
     print(json.dumps([_plain(a) for a in accounts], indent=2) if as_json else _text(accounts))
     if wrong := [account.camera for account in accounts if not account.balanced]:
         raise UnbalancedError(f"not balanced: {', '.join(wrong)}")
@@ -105,14 +106,16 @@ def print_audit(
 def _audit(
     bucket: Bucket,
     reader: OutboxReader,
+    copies: "_Copies",
     records: Records,
     since: datetime,
-    known: dict[str, str],
+    known: "_Known",
     other_epochs: bool,
 ) -> Account:
     # Read the ledger before the bucket: faces confirmed by then must be listed.
     account = Account(f"{reader.device}/{reader.camera}", reader.epoch, reader.snapshot(since))
     account.lines_gone, account.too_old = reader.lines_gone, reader.too_old
+    account.former_epochs = [epoch for _, epoch in reader.epochs.former]
     account.coverage = by_day(reader.coverage(), since.date(), datetime.now(UTC).date())
     erasures = records.of(reader.device)
     rows = reader.rows()
@@ -126,7 +129,7 @@ def _audit(
             account.in_bucket += row[1] is State.STORED
             row = next(rows, None)
         elif stored >= since:
-            _check_unlisted(account, reader, key, known, other_epochs)
+            _check_unlisted(account, reader, copies, key, known, other_epochs)
     while row is not None:
         _count_absent(account, row, erasures)
         row = next(rows, None)
@@ -142,17 +145,60 @@ def _count_absent(account: Account, row: tuple[FaceName, State], erasures: list[
 
 
 def _check_unlisted(
-    account: Account, reader: OutboxReader, key: str, known: dict[str, str], other_epochs: bool
+    account: Account,
+    reader: OutboxReader,
+    copies: "_Copies",
+    key: str,
+    known: "_Known",
+    other_epochs: bool,
 ) -> None:
     name = FaceName.parse(key)
-    if name is not None and name.epoch not in known:
-        account.other_epochs[name.epoch] = account.other_epochs.get(name.epoch, 0) + 1
-        if not other_epochs:
-            account.unexpected.add(key)
-    elif name is None or known[name.epoch] != account.camera:
+    if name is None:
         account.unexpected.add(key)
-    elif name.epoch == reader.epoch and not reader.knows(name):
-        account.unexpected.add(key)  # else captured since the snapshot, or evicted while in flight
+    elif name.epoch not in known.cameras:
+        _count_other(account, name, other_epochs)
+    elif known.cameras[name.epoch] != account.camera:
+        account.unexpected.add(key)
+    elif name.epoch not in reader.epochs or reader.knows(name) or copies.know(name):
+        return  # of another outbox; or captured since the snapshot, or evicted while in flight
+    elif name.epoch == reader.epoch:
+        account.unexpected.add(key)
+    else:  # an epoch that this outbox has left because a copy of it uses it, too
+        _count_other(account, name, other_epochs)
+
+
+def _count_other(account: Account, name: FaceName, accepted: bool) -> None:
+    account.other_epochs[name.epoch] = account.other_epochs.get(name.epoch, 0) + 1
+    if not accepted:
+        account.unexpected.add(str(name))
+
+
+class _Known:
+    """The epochs of all outboxes of an audit, and which of the files are copies of each other."""
+
+    def __init__(self) -> None:
+        self.cameras: dict[str, str] = {}  # epoch to device/camera
+        self._paths: dict[str, list[Path]] = {}  # by epoch
+
+    def add(self, path: Path, reader: OutboxReader) -> None:
+        for epoch in reader.epochs:
+            self.cameras[epoch] = f"{reader.device}/{reader.camera}"
+            self._paths.setdefault(epoch, []).append(path)
+
+    def copies_of(self, path: Path, reader: OutboxReader) -> "_Copies":
+        paths = {other for epoch in reader.epochs for other in self._paths[epoch]}
+        return _Copies(sorted(paths - {path}))
+
+
+class _Copies(ExitStack):
+    """The other outboxes that share an epoch with the audited one."""
+
+    def __init__(self, paths: list[Path]) -> None:
+        super().__init__()
+        self._readers = [self.enter_context(closing(OutboxReader(path))) for path in paths]
+
+    def know(self, name: FaceName) -> bool:
+        return any(reader.knows(name) for reader in self._readers)
 
 
 def _plain(account: Account) -> dict:

@@ -13,6 +13,10 @@ NUMBERS = (
     *("p50", "p99", "fps", "fps_wanted", "drained_in", "full_in"),
     *("oldest", "hour", "disk"),
 )
+CLONED = (
+    "Another device uses this name: its disk is a copy of this one's, or this one's is a copy. "
+    "Give one of them a name of its own."
+)
 SLOW = 0.6  # share of the configured frame rate
 
 
@@ -26,7 +30,7 @@ def parse_row(payload: bytes) -> dict | None:
             row["state"] == "online"
             and isinstance(row["camera"], str)
             and isinstance(row.get("view", ""), str)
-            and isinstance(row.get("paused", False), bool)
+            and all(isinstance(row.get(name, False), bool) for name in ("paused", "cloned"))
             and all(type(row[count]) is int and 0 <= row[count] < MAX_VALUE for count in COUNTS)
             and all(_is_number(row.get(name)) for name in NUMBERS)
         )
@@ -41,6 +45,7 @@ def parse_row(payload: bytes) -> dict | None:
         "camera": printable(row["camera"][:200]),
         "view": view,
         "paused": row.get("paused"),
+        "cloned": row.get("cloned"),
     }
 
 
@@ -52,6 +57,8 @@ def camera_state(row: dict) -> str:
     """Describe a camera's state in a few words."""
     if row["state"] != "online":
         return row["state"]
+    if row["cloned"]:
+        return "cloned"
     if row["camera"] != "ok":
         return "camera fault"
     if row["view"]:

@@ -11,7 +11,14 @@ from datetime import UTC, datetime
 from facefleet.errors import FacefleetError, printable
 from facefleet.protocol import LINK_DOWN, LINK_UP, is_label
 from facefleet.report import CLOCK_OFF, RECORD, REPORT_EVERY, Report, device_of_report
-from facefleet.tools.cameras import about, backlog, camera_fault, camera_state, parse_row
+from facefleet.tools.cameras import (
+    CLONED,
+    about,
+    backlog,
+    camera_fault,
+    camera_state,
+    parse_row,
+)
 
 CERTIFICATE_ENDS = 14  # days left below which a certificate is a problem
 LOW_DISK = 2000  # MB
@@ -241,7 +248,7 @@ def camera_problems(row: dict) -> list[str]:
     """Return a sentence for each thing that is wrong with a camera or its outbox."""
     if row["state"] != "online":
         return ["Its detector does not run."]
-    found = []
+    found = [CLONED] * bool(row["cloned"])
     if fault := camera_fault(row):
         found.append(fault)
     elif camera_state(row) == "slow":

@@ -10,7 +10,15 @@ from facefleet.errors import FacefleetError
 from facefleet.mqtt import Connection
 from facefleet.protocol import LINK_DOWN, STATUSES, is_label
 from facefleet.settings import StatusSettings
-from facefleet.tools.cameras import backlog, camera_fault, camera_state, delay, parse_row, rate
+from facefleet.tools.cameras import (
+    CLONED,
+    backlog,
+    camera_fault,
+    camera_state,
+    delay,
+    parse_row,
+    rate,
+)
 from facefleet.tools.tables import table
 from facefleet.views import OFF
 
@@ -38,8 +46,8 @@ def print_table(settings: StatusSettings, expected: list[str], seconds: float) -
     found = asyncio.run(_collect(settings, set(expected), seconds))
     print(table(_rows(found)))
     for name, row in sorted(found.items()):
-        if row["state"] == "online" and (fault := camera_fault(row)):
-            print(f"{name}: {fault}")
+        for sentence in _faults(row):
+            print(f"{name}: {sentence}")
     if late := sorted(name for name in expected if not _is_well(found.get(name))):
         reasons = "; ".join(f"{name} ({_problem(found.get(name))})" for name in late)
         raise FacefleetError(f"not delivering after {seconds:.0f} s: {reasons}")
@@ -66,6 +74,13 @@ def _problem(row: dict | None) -> str:
     if fault := camera_fault(row):
         return f"camera: {fault}"
     return f"{row['captured']} captured, none stored"
+
+
+def _faults(row: dict) -> list[str]:
+    if row["state"] != "online":
+        return []
+    fault = camera_fault(row)
+    return [CLONED] * bool(row["cloned"]) + [fault] * (fault is not None)
 
 
 async def _collect(settings: StatusSettings, expected: set[str], seconds: float) -> dict[str, dict]:
