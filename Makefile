@@ -23,7 +23,7 @@ help: ## List what make can do
 
 demo: install ## A cloud and two devices on this machine (SOURCE=/dev/video0: its camera; V=1: all lines)
 	@$(PYTHON) scripts/steps.py playbook site.yml
-	@$(MAKE) --no-print-directory status
+	@$(FLEET); FACEFLEET_BROKER=$$BROKER FACEFLEET_TLS=$$TLS facefleet status --expect "$$CAMERAS"
 	@$(FLEET); echo "Gallery: $$GALLERY"
 	@$(FLEET); [ -n "$$TLS" ] || echo "No TLS: without Mosquitto, MQTT is plain, on 127.0.0.1 only."
 	@echo "Stop it: make stop"
@@ -32,8 +32,9 @@ demo: install ## A cloud and two devices on this machine (SOURCE=/dev/video0: it
 FLEET = [ -f .facefleet/fleet.env ] || { echo 'No fleet is up in this checkout: `make demo` brings it up.'; exit 1; }; \
   . ./.facefleet/fleet.env
 
-status: ## The table: one row a camera
-	@$(FLEET); FACEFLEET_BROKER=$$BROKER FACEFLEET_TLS=$$TLS facefleet status --expect "$$CAMERAS"
+status: ## How devices and cameras are doing, and what is wrong
+	@$(FLEET); FACEFLEET_BROKER=$$BROKER FACEFLEET_TLS=$$TLS facefleet status --expect "$$CAMERAS" >/dev/null; \
+	  FACEFLEET_PROCESSOR=$$PROCESSOR facefleet devices
 
 verify: ## Send a probe face through every device
 	@$(FLEET); ANSIBLE_DISPLAY_OK_HOSTS=true ansible-playbook playbooks/verify.yml

@@ -62,9 +62,12 @@ class Fleet:
         # A rotation and a teardown need all hosts.
         self.inventory("two", {"cloud-1": {}}, {host: devices[host] for host in ("edge-1", "late")})
         self.inventory("stuck", {"cloud-1": {}}, {"edge-1": {}, "stuck": self.liar("stuck")})
-        # What verify.yml runs on the controller.
-        verify = f"#!/bin/sh\necho $FACEFLEET_DEVICE >>{folder}/verified\n"
-        program(folder / "bin/facefleet", verify)
+        # What verify.yml and status.yml run on the controller.
+        verify = f"echo $FACEFLEET_DEVICE >>{folder}/verified"
+        program(
+            folder / "bin/facefleet",
+            f"#!/bin/sh\n[ $1 = verify ] || exec cat >{folder}/desired\n{verify}\n",
+        )
         local = yaml.safe_load((ROOT / "inventories/local/group_vars/all.yml").read_text())
         self.common = {
             **local,
@@ -206,7 +209,9 @@ def served(fleet):
 @pytest.fixture(scope="module")
 def checked(fleet, served):
     return fleet.play(
-        "playbooks/verify.yml", "playbooks/revoke.yml", inventory="few", facefleet_device="edge-1"
+        *("playbooks/status.yml", "playbooks/verify.yml", "playbooks/revoke.yml"),
+        inventory="few",
+        facefleet_device="edge-1",
     )
 
 
@@ -255,6 +260,19 @@ def test_teardown_is_not_confirmed(fleet, served):
     assert fleet.asked() == {"late"}
     assert "Nothing was removed: the answer was not" in ran.flat
     assert fleet.certified() == {"edge-1": {"edge-1"}, "cloud-1": CLOUD_NAMES}
+
+
+def test_status_tells_of_a_device_what_the_inventory_and_ssh_say(fleet, checked):
+    desired = json.loads((fleet.folder / "desired").read_text())
+    assert set(desired) == FEW | {"edge-1"}
+    content = desired["edge-1"].pop("content")
+    assert re.fullmatch("[0-9a-f]{16}", content)
+    assert desired["edge-1"] == {"k3s": None, "cameras": [], "ssh": ""}
+    for host in FEW:
+        assert desired[host]["content"] == content
+        # Of `late` it asks a single question, which that answers.
+        assert desired[host]["ssh"].startswith("" if host == "late" else SENTENCES[host])
+        assert len(desired[host]["ssh"]) <= 500
 
 
 def test_verify_sends_through_the_honest_device(fleet, checked):

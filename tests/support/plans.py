@@ -25,7 +25,8 @@ MACHINE = {
     "__facefleet_mosquitto": "/usr/sbin/mosquitto",
     "facefleet_revoked_names": [],
 }
-FOLDERS = ("/etc/facefleet/pki/", "/srv/pictures")  # of what a service reads; all else is a file
+# Of what a service reads; all else is a file.
+FOLDERS = ("/etc/facefleet/pki/", "/srv/pictures", "/var/lib/facefleet/deployed")
 
 
 class HostVars(dict):
