@@ -43,7 +43,8 @@ def test_a_playbook_checks_a_host_unless_a_preflight_of_the_run_has(role):
         for path in PLAYBOOKS
         for task in file_tasks(path)
         if (include := task.get("ansible.builtin.include_role")) and include["name"] == role
-        if include.get("tasks_from", "main") not in ("certificate", "revoke", "rotate")
+        if include.get("tasks_from", "main")
+        not in ("certificate", "certificates", "revoke", "rotate")
     ]
     assert chosen
     for expression in map(trust_as_template, chosen):
