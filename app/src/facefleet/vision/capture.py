@@ -39,8 +39,8 @@ def has_gstreamer() -> bool:
     return cv2.videoio_registry.hasBackend(cv2.CAP_GSTREAMER)
 
 
-class _Capture:
-    """A cv2.VideoCapture that reports failures in sentences."""
+class Capture:
+    """A cv2.VideoCapture that reports failures in sentences. `read` is `grab` and `retrieve`."""
 
     stills = False
 
@@ -61,6 +61,7 @@ class _Capture:
                 return image
 
     def grab(self) -> None:
+        """Wait for the next frame."""
         deadline = time.monotonic() + _TIMEOUT / 2
         for failures in range(_BROKEN_PACKETS):
             if self._capture.grab():
@@ -72,10 +73,13 @@ class _Capture:
                 )
         raise self._over()
 
-    def retrieve(self) -> np.ndarray | None:
-        """Return the frame that was grabbed, or None if it cannot be decoded."""
+    def retrieve(self, into: np.ndarray | None = None) -> np.ndarray | None:
+        """Return the frame that was grabbed, or None if it cannot be decoded.
+
+        If `into` has the frame's shape, the frame is written there, and `into` is returned.
+        """
         try:
-            ok, image = self._capture.retrieve()
+            ok, image = self._capture.retrieve(into)
         except (cv2.error, MemoryError):
             ok = False
         if ok:
@@ -100,7 +104,7 @@ class _Capture:
         return CameraError(f"{self._name} has no readable frames: replace it.")
 
 
-class DeviceSource(_Capture):
+class DeviceSource(Capture):
     """A camera of this machine, such as /dev/video0 or /dev/v4l/by-id/..."""
 
     live = True
@@ -140,7 +144,7 @@ class DeviceSource(_Capture):
         return CameraError(f"{self._name} sends no more frames: check that it is connected.")
 
 
-class StreamSource(_Capture):
+class StreamSource(Capture):
     """A network camera at an RTSP or HTTP URL.
 
     Some cameras return a single image, and some streams end now and then. So an end after at least
@@ -163,7 +167,7 @@ class StreamSource(_Capture):
         )
 
 
-class PipelineSource(_Capture):
+class PipelineSource(Capture):
     """A GStreamer pipeline that ends with an appsink."""
 
     live = True
@@ -179,13 +183,13 @@ class PipelineSource(_Capture):
             "try it with gst-launch-1.0, with fakesink instead of appsink.",
         )
 
-    def retrieve(self) -> np.ndarray | None:
-        image = super().retrieve()
+    def retrieve(self, into: np.ndarray | None = None) -> np.ndarray | None:
+        image = super().retrieve(into)
         gray = image is not None and image.ndim == 2
         return cv2.cvtColor(image, cv2.COLOR_GRAY2BGR) if gray else image
 
 
-class VideoSource(_Capture):
+class VideoSource(Capture):
     """A video file, played frame by frame without dropping any."""
 
     live = False

@@ -28,7 +28,7 @@ def quality(image: np.ndarray, face: Detection) -> float:
     )
     terms = (
         _sharpness(gray),
-        _exposure(float(gray.mean())),
+        _exposure(cv2.mean(gray)[0]),
         _frontal(face.landmarks),
         min(1.0, face.height / _HEIGHT) ** 0.5,
         _CUT_OFF if cut_off else 1.0,
@@ -38,11 +38,16 @@ def quality(image: np.ndarray, face: Detection) -> float:
 
 def _sharpness(gray: np.ndarray) -> float:
     small = cv2.resize(gray, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA).astype(np.float32)
-    contrast = float(small.var())
+    contrast = _variance(small)
     if contrast < 1:
         return 0.0
     edges = cv2.Laplacian(cv2.GaussianBlur(small, (0, 0), _SMOOTHING), cv2.CV_32F)
-    return min(1.0, float(edges.var()) / contrast / _SHARP)
+    return min(1.0, _variance(edges) / contrast / _SHARP)
+
+
+def _variance(image: np.ndarray) -> float:
+    _, deviation = cv2.meanStdDev(image)  # several times as fast as NumPy
+    return float(deviation[0, 0]) ** 2
 
 
 def _exposure(mean: float) -> float:

@@ -31,9 +31,10 @@ import cv2
 import numpy as np
 
 from facefleet.vision.addresses import shown
+from facefleet.vision.capture import Capture
 from facefleet.vision.errors import CameraEndedError, CameraError
 from facefleet.vision.options import Options, turned
-from facefleet.vision.sources import LiveSource, Source, open_source
+from facefleet.vision.sources import Source, open_source
 
 NEXT = b"next"
 MESSAGE = 1 << 16  # maximum bytes of a message
@@ -50,6 +51,7 @@ class _Reader:
         self._memory = memory
         self._map = mmap.mmap(-1, 1)
         self._size = 0
+        self._shared: np.ndarray | None = None  # the last frame, in the shared memory
         self._requested = False  # a request is pending
         order = json.loads(self._receive())
         self._source: str = order["source"]
@@ -62,10 +64,10 @@ class _Reader:
             self._await_request()
             try:
                 with closing(self._open()) as source:
-                    if source.live:
-                        self._live(source)
+                    if isinstance(source, Capture):
+                        self._captured(source)
                     else:
-                        self._recorded(source)
+                        self._pictures(source)
             except CameraEndedError as end:
                 self._answer({"ended": str(end)})
             except CameraError as error:
@@ -77,15 +79,25 @@ class _Reader:
     def _open(self) -> Source:
         return open_source(self._source, self._options, self._on_file, self._on_skip)
 
-    def _live(self, source: LiveSource) -> None:
-        """Grab every frame, but decode only those that are requested."""
+    def _captured(self, source: Capture) -> None:
+        """Grab the next frame while the parent processes the last one.
+
+        Of a live camera, every frame is grabbed, but only those that are requested are retrieved.
+        """
+        cut = not source.live
         while True:
             source.grab()
-            if self._is_requested() and (image := source.retrieve()) is not None:
-                self._pass_on(image, source, cut=False)
+            if source.live and not self._is_requested():
+                continue
+            self._await_request()
+            # From now on, the parent does not use the last frame.
+            into = None if self._options.rotation else self._shared
+            if (image := source.retrieve(into)) is not None:
+                self._pass_on(image, source, cut=cut)
+                cut = False
 
-    def _recorded(self, source: Source) -> None:
-        """Read the next frame while the parent processes the last one."""
+    def _pictures(self, source: Source) -> None:
+        """Read the next picture while the parent processes the last one."""
         cut = True
         while True:
             image = source.read()
@@ -94,21 +106,24 @@ class _Reader:
             cut = source.stills
 
     def _pass_on(self, image: np.ndarray, source: Source, *, cut: bool) -> None:
-        image = turned(image, self._options.rotation)
-        height, width = image.shape[:2]
-        if image.nbytes > self._size:
-            self._size = image.nbytes
-            os.ftruncate(self._memory, self._size)
-            self._map = mmap.mmap(self._memory, self._size)
-        np.frombuffer(self._map, np.uint8, image.nbytes).reshape(image.shape)[:] = image
+        if image is not self._shared:
+            self._share(turned(image, self._options.rotation))
         self._answer(
             {
-                "frame": [height, width],
+                "frame": self._shared.shape[:2],
                 "broken": source.broken,
                 "cut": cut,
                 "live": source.live,
             }
         )
+
+    def _share(self, image: np.ndarray) -> None:
+        if image.nbytes > self._size:
+            self._size = image.nbytes
+            os.ftruncate(self._memory, self._size)
+            self._map = mmap.mmap(self._memory, self._size)
+        self._shared = np.frombuffer(self._map, np.uint8, image.nbytes).reshape(image.shape)
+        self._shared[:] = image
 
     def _on_file(self, file: Path) -> bool:
         if str(file) in self._skip:

@@ -42,16 +42,6 @@ class Source(Protocol):
     def close(self) -> None: ...
 
 
-class LiveSource(Source, Protocol):
-    """A source in real time, whose `read` has two steps: a cheap one, then decoding."""
-
-    def grab(self) -> None:
-        """Wait for the next frame. Raises the same errors as `read`."""
-
-    def retrieve(self) -> np.ndarray | None:
-        """Decode the grabbed frame; None if it is broken. Raises the same errors as `read`."""
-
-
 def check_source(source: str) -> None:
     """Raise VisionError if this OpenCV can never open `source`."""
     if source.startswith(PIPELINE) and not has_gstreamer():
