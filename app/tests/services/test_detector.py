@@ -395,7 +395,7 @@ def test_an_empty_room_is_well_and_a_machine_that_keeps_up_says_so(rig: Rig) -> 
     process, url = detector(rig, broker, source=rig.folder / "room", fps=2)
     await_true(lambda: ready(url), "it is ready")
     await_true(lambda: metric(url, "facefleet_frame_rate_hertz") > 0, "the rate is known")
-    result = facefleet("status", "--expect=edge-1/front", BROKER=broker)
+    result = facefleet("status", "--expect=edge-1/front", "--seconds=8", BROKER=broker)
     assert result.returncode == 0, result.stderr
     assert result.stdout.splitlines()[1].endswith("no face yet")
     assert "/2  " in result.stdout

@@ -86,7 +86,7 @@ def test_a_camera_that_is_off_by_its_schedule_has_no_fault(broker) -> None:
     address, listener = broker
     row = json.dumps({**ROW, "stored": 0, "view": "off by schedule"}).encode()
     listener.say("status/edge-1/front", row, retain=True)
-    result = facefleet("status", "--expect=edge-1/front", BROKER=address)
+    result = facefleet("status", "--expect=edge-1/front", "--seconds=8", BROKER=address)
     assert result.returncode == 0, result.stderr
     (_, line) = result.stdout.splitlines()
     assert line.endswith("  off by schedule")
