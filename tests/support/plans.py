@@ -20,7 +20,7 @@ MACHINE = {
     "ansible_playbook_python": "/venv/bin/python3",
     "facefleet_state_dir": "/state",
     "app_image_tag": "0123456789ab",
-    "__facefleet_app_version": "a version",
+    "facefleet_app_version": "a version",
     "__facefleet_embedded_s3": "/checkout/scripts/embedded_s3",
     "__facefleet_mosquitto": "/usr/sbin/mosquitto",
     "facefleet_revoked_names": [],
