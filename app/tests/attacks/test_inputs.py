@@ -20,7 +20,8 @@ from facefleet.exif import FaceInfo, NotAJpegError, read_exif
 from facefleet.protocol import FaceName, Receipt, can_be_sent, content_tag
 from facefleet.quotas import Cameras
 from facefleet.services.processor import MAX_PIXELS, classify_message
-from facefleet.tools.status import _row, _rows
+from facefleet.tools.cameras import parse_row
+from facefleet.tools.status import _rows
 from facefleet.tools.tables import table
 from facefleet.wire import Wire
 from hypothesis import given
@@ -245,7 +246,7 @@ odd = values | st.sampled_from([10**400, -(10**400), 1e308, float("inf"), "\x1b[
     | values
 )
 def test_a_status_is_a_row_of_text_or_none(body: object) -> None:
-    row = _row(json.dumps(body).encode())
+    row = parse_row(json.dumps(body).encode())
     if row is not None:
         printed = table(_rows({"edge-1/front": row}))
         assert len(printed.splitlines()) == 2
